@@ -18,11 +18,11 @@ from deepseek_r1.core.errors import EngineDied, PromptCacheUnavailable, R1Error,
 from deepseek_r1.core.events import AnswerDelta
 from deepseek_r1.core.messages import Message, Role
 from deepseek_r1.core.settings import LoadSettings, SamplingSettings
-from deepseek_r1.core.template_names import TEMPLATE_NAMES
 from deepseek_r1.engine.prompt.template import _SOURCES, ChatTemplate
 from deepseek_r1.engine.prompt.template_process import end_renderer, renderer_pid
 from deepseek_r1.formats.ggml_file import is_ggml
 from deepseek_r1.formats.gguf import read_header
+from deepseek_r1.formats.template_file import TEMPLATE_NAMES
 from deepseek_r1.host.client import EngineClient
 from deepseek_r1.host.protocol import PromptCacheFolder
 from deepseek_r1.inference import loading

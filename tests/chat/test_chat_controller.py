@@ -321,7 +321,7 @@ def test_messages_that_find_the_disk_full_come_back_in_their_order(stack: ChatSt
     back: list[str] = []
     reports: list[str] = []
     stack.chat.unsent_restored.connect(lambda text, _files: back.append(text))
-    stack.chat.failed.connect(lambda report: reports.append(report.code))
+    stack.chat.pending_writes.failed.connect(lambda report: reports.append(report.code))
     stack.disk.full = True
     stack.chat.send("Pears?")
     stack.do(stack.chat.send, "And plums?")
@@ -341,7 +341,7 @@ def test_after_a_chat_that_cannot_be_read_a_new_one_is_there_to_write_in(stack: 
     stack.open(None)
     stack.exchange("Pears?", "Green.")
     reports: list[str] = []
-    stack.chat.failed.connect(lambda report: reports.append(report.code))
+    stack.chat.pending_writes.failed.connect(lambda report: reports.append(report.code))
     stack.disk.full = True
     stack.open(1)
     assert set(reports) == {"StoreFull"}
@@ -355,8 +355,8 @@ def test_after_a_chat_that_cannot_be_read_a_new_one_is_there_to_write_in(stack: 
 def test_an_answer_that_finds_the_disk_full_is_shown_whole_and_saved_later(stack, monkeypatch):
     said: list[str] = []
     recovered: list[bool] = []
-    stack.chat.failed.connect(lambda report: said.append(report.code))
-    stack.chat.recovered.connect(lambda: recovered.append(True))
+    stack.chat.pending_writes.failed.connect(lambda report: said.append(report.code))
+    stack.chat.pending_writes.recovered.connect(lambda: recovered.append(True))
     stack.send("Write a story.")
     stack.engine.say("Once ")
     stack.disk.full = True

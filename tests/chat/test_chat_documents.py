@@ -34,10 +34,9 @@ from r1desk.chat.context.document_prefill import DocumentPrefill
 from r1desk.chat.context.measured_speed import MeasuredSpeed
 from r1desk.chat.context.token_counter import TokenCounter
 from r1desk.chat.messages.document_pane import DocumentPane
-from r1desk.chat.presenters.passages_dialog import PassagesDialog
-from r1desk.chat.presenters.refused_files import RefusedFiles
+from r1desk.chat.presenters.passages_dialog import MARKS_ROLE, PassagesDialog
+from r1desk.chat.presenters.unread_files import RefusedFiles
 from r1desk.store import AnswerSources, Attachment
-from r1desk.widgets.marked_items import MARKS_ROLE
 from r1desk.widgets.notice_bar import NoticeBar
 from support.awaiting import begun, result_of
 from support.models_double import ModelsDouble, SettingsDouble

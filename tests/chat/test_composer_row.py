@@ -8,10 +8,10 @@ from pytestqt.qtbot import QtBot
 
 from deepseek_r1.core.events import TemplateSource, TemplateUsed
 from deepseek_r1.core.settings import answer_reserve
-from deepseek_r1.core.template_names import TEMPLATE_NAMES
 from deepseek_r1.engine.prompt import template
+from deepseek_r1.formats.template_file import TEMPLATE_NAMES
 from r1desk.chat.composer.composer import Composer
-from r1desk.chat.composer.menu_buttons import TemplateButton
+from r1desk.chat.composer.flat_buttons import TemplateButton
 from r1desk.chat.values.prompt import PromptSize
 
 

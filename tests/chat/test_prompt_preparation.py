@@ -58,7 +58,7 @@ class Preparing:
 def battery(monkeypatch: pytest.MonkeyPatch) -> list[bool]:
     """Whether the battery is low."""
     low = [False]
-    monkeypatch.setattr(prompt_preparation, "on_battery", lambda **_: low[0])
+    monkeypatch.setattr(prompt_preparation, "battery_is_low", lambda: low[0])
     return low
 
 

@@ -7,7 +7,6 @@ import pytest
 
 from deepseek_r1.core.errors import TemplateUnusable, WrongUsage
 from deepseek_r1.core.events import TemplateSource, TemplateUsed
-from deepseek_r1.core.template_names import FAMILY, TEMPLATE_NAMES
 from deepseek_r1.engine.prompt.template import (
     ChatTemplate,
     choose_template,
@@ -16,6 +15,7 @@ from deepseek_r1.engine.prompt.template import (
 )
 from deepseek_r1.formats.gguf import read_header
 from deepseek_r1.formats.header import ModelHeader
+from deepseek_r1.formats.template_file import FAMILY, TEMPLATE_NAMES
 from support.prompt_chats import assistant, system, user
 
 R1_TEMPLATE = Path(__file__).parent / "r1_distill_qwen.jinja"

@@ -87,4 +87,4 @@ def test_a_system_without_its_folder_of_batteries_has_none(monkeypatch):
 
     monkeypatch.setattr(psutil, "sensors_battery", missing, raising=False)
     assert module.battery() is None
-    assert not module.on_battery()
+    assert not module.battery_is_low()

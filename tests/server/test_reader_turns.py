@@ -5,7 +5,7 @@ from collections.abc import Awaitable, Callable
 
 import pytest
 
-from deepseek_r1.server.reader_turns import ReaderTurns
+from deepseek_r1.server.admission import ReaderTurns
 
 
 class Clients:

@@ -10,7 +10,6 @@ from support.gguf_files import (
     EMBEDDING,
     FEED_FORWARD,
     HEADS,
-    HEADS_KV,
     byte_pair_writer,
     finish,
     write,
@@ -89,31 +88,4 @@ def tiny_deepseek2(path: Path, *, seed: int = 5) -> Path:
                              ("down", EMBEDDING, ROUTED_WIDTH)):  # fmt: skip
             add(name + f"ffn_{kind}_exps.weight", ROUTED, *shape)
             add(name + f"ffn_{kind}_shexp.weight", *shape)
-    return write(writer)
-
-
-def tiny_smallthinker(path: Path, *, seed: int = 7) -> Path:
-    """A `smallthinker` model, whose routers read the input of their layers, at `path`."""
-    writer, tokens = byte_pair_writer(path, "smallthinker")
-    for keys in writer.kv_data:
-        keys.pop("smallthinker.block_count", None)
-    writer.add_block_count(BLOCKS)
-    writer.add_expert_count(EXPERTS)
-    writer.add_expert_used_count(USED)
-    writer.add_expert_feed_forward_length(WIDTH)
-    writer.add_expert_gating_func(gguf.ExpertGatingFuncType.SIGMOID)
-    add, head = _random_weights(writer, tokens, seed), EMBEDDING // HEADS
-    for block in range(BLOCKS):
-        name = f"blk.{block}."
-        for norm in ("attn_norm", "ffn_norm"):
-            add(f"{name}{norm}.weight", EMBEDDING)
-        add(name + "attn_q.weight", EMBEDDING, EMBEDDING)
-        add(name + "attn_k.weight", head * HEADS_KV, EMBEDDING)
-        add(name + "attn_v.weight", head * HEADS_KV, EMBEDDING)
-        add(name + "attn_output.weight", EMBEDDING, EMBEDDING)
-        add(name + "ffn_gate_inp.weight", EXPERTS, EMBEDDING)
-        for kind, *shape in (
-            ("gate", WIDTH, EMBEDDING), ("up", WIDTH, EMBEDDING), ("down", EMBEDDING, WIDTH)
-        ):  # fmt: skip
-            add(name + f"ffn_{kind}_exps.weight", EXPERTS, *shape)
     return write(writer)

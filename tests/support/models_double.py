@@ -20,6 +20,9 @@ class ModelsDouble:
         self.applied: list[LoadSettings] = []
         self.apply = self.applied.append
 
+    def ensure_loading(self) -> None:
+        """The test loads it."""
+
     async def reduce_weights(self, _mib: float) -> bool:
         """They cannot have less."""
         return False

@@ -106,7 +106,7 @@ class Measured(QObject):
         session.engine.event_received.connect(self._on_event)
         session.chat.answers.streamed.connect(self._on_streamed)
         session.chat.answer_finished.connect(self._on_finished)
-        session.chat.failed.connect(lambda report: say("failed", text=report.text()))
+        session.chat.pending_writes.failed.connect(lambda report: say("failed", text=report.text()))
         session.chat.branch_shown.connect(self._on_shown)
 
     def eventFilter(self, _window: QObject, event: QEvent) -> bool:

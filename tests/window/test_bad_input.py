@@ -16,8 +16,8 @@ from pytestqt.qtbot import QtBot
 from deepseek_r1.core import errors
 from deepseek_r1.core.events import LoadProgress, TemplateSource
 from deepseek_r1.core.settings import LoadSettings
-from deepseek_r1.core.template_names import COMPLETION
 from deepseek_r1.core.units import format_part
+from deepseek_r1.formats.template_file import COMPLETION
 from r1desk import preferences as prefs
 from r1desk.shell.session import Session
 from support.engine_script import EngineScript, refuses

@@ -109,7 +109,7 @@ def test_a_message_that_finds_the_disk_full_comes_back_and_can_be_sent_later(qtb
         disk.fill()
         long = "Tell me. " * 2000
         session.window.composer.set_text(long)
-        with qtbot.waitSignal(session.chat.failed):
+        with qtbot.waitSignal(session.chat.pending_writes.failed):
             session.window.composer.submit()
         assert session.window.composer.text() == long
         assert "the drive is full" in notice_text(session)
@@ -165,7 +165,7 @@ def test_an_answer_during_which_the_disk_fills_is_shown_whole_and_saved_later(qt
         QApplication.activeModalWidget().reject()
         qtbot.keyClicks(session.window.composer.editor, "a draft")
         disk.free()
-        with qtbot.waitSignal(session.chat.recovered):
+        with qtbot.waitSignal(session.chat.pending_writes.recovered):
             pass
         saved = "Everything is saved again."
         qtbot.waitUntil(lambda: notice_text(session) == saved)  # nothing is said of the full drive

@@ -70,9 +70,9 @@ def test_the_panel_downloads_it_and_the_model_is_loaded_with_it(
         assert row.offered.text() == "Load with it"
         listed = session.window.downloads.rows[draft.file]
         assert listed.status.text() == "Downloaded and checked."
-        assert listed.load_button.text() == "Load the model with it"
+        assert not listed.load_button.isVisible()  # it does not chat
         with qtbot.waitSignal(session.models.loaded):
-            click(listed.load_button)
+            row.offered.click()
         assert draft_of(session) == draft.file
         assert row.button.text() == draft.file
         assert not row.offered.isVisibleTo(row)
@@ -90,12 +90,3 @@ def test_a_model_that_was_downloaded_with_it_is_loaded_with_it(qtbot, ready, tmp
         click(ready.window.downloads.rows[SEVEN].load_button)
     assert ready.models.path.name == SEVEN
     assert draft_of(ready) == draft.file
-
-
-def test_a_draft_model_of_another_model_has_no_button(qtbot, ready, hub, draft):
-    ready.downloads.policy = QUICK
-    with qtbot.waitSignal(ready.downloads.finished):
-        ready.downloads.start(download_spec.spec_for_draft(draft))
-    listed = ready.window.downloads.rows[draft.file]
-    assert listed.status.text() == "Downloaded and checked."
-    assert not listed.load_button.isVisible()

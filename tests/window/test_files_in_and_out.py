@@ -550,7 +550,7 @@ def test_a_folder_has_documents_which_are_listed_as_they_are_read_and_removed(
     chooser.reject()
     try:
         qtbot.waitUntil(lambda: dialog.tree.topLevelItemCount() == 2)
-        assert dialog.progress.text() == "Reading 3 of 3 files. Pauses on battery."
+        assert dialog.progress.text() == "Reading 3 of 3 files."
         assert dialog.progress.text() in notice_text(session)
         click(session.window.notices.rows[0].close_button)
     finally:

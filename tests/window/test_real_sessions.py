@@ -294,7 +294,8 @@ def test_a_stopped_thought_goes_on_and_is_answered(qtbot: QtBot, own_profile: Pa
 
 # ---- prompts on disk ----------------------------------------------------------------------------
 
-QUESTION = "Count: " + " ".join(str(number) for number in range(60))
+# With the answer less than the 256 tokens of a segment, whatever the model writes.
+QUESTION = "Count: " + " ".join(str(number) for number in range(45))
 
 
 def segments(profile: Path) -> list[Path]:

@@ -1,4 +1,7 @@
-"""Reads the source of a chat template from a file that the user chose. Nothing is rendered here."""
+"""Chat templates that a user chooses: by a name that `engine.prompt.template` has, or a file.
+
+Nothing is rendered here.
+"""
 
 from pathlib import Path
 from typing import Final
@@ -7,6 +10,24 @@ from deepseek_r1.core.errors import TemplateFileUnusable
 from deepseek_r1.core.i18n import tr
 
 MAX_SOURCE_CHARACTERS: Final = 64 * 1024  # the longest published one has about 30,000
+TEMPLATE_NAMES: Final = (
+    "chatml",
+    "command-r",
+    "deepseek-r1",
+    "deepseek3",
+    "gemma",
+    "granite",
+    "llama3",
+    "mistral",
+    "phi3",
+    "vicuna",
+    "zephyr",
+    "completion",
+)
+COMPLETION: Final = "completion"
+"""Text is continued, without roles: for base models."""
+FAMILY: Final = "family"
+"""The template that a file without its own gets, whatever the file has."""
 
 
 def read_template_file(path: Path) -> str:

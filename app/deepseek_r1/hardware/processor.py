@@ -98,10 +98,10 @@ def battery() -> Any:
         return None
 
 
-def on_battery(*, below_percent: float = 101) -> bool:
-    """True on a battery that is not being charged and has less than this."""
+def battery_is_low() -> bool:
+    """True on a battery that is not being charged and has less than `LOW_PERCENT`."""
     found = battery()
-    return found is not None and not found.power_plugged and found.percent < below_percent
+    return found is not None and not found.power_plugged and found.percent < LOW_PERCENT
 
 
 def busy_cores() -> float:

@@ -1,8 +1,6 @@
 // The functions that Python calls: objects are pointers, lists an address and a count.
 #include <algorithm>
 #include <cmath>
-#include <numeric>
-#include <utility>
 #include <vector>
 
 #include "attention.hpp"
@@ -94,24 +92,6 @@ EXPORT int callback_begin_pass(EvalCallback *callback, uint64_t *tensors, int ca
     const auto touched = callback->begin_pass();
     std::copy_n(touched.begin(), std::min<size_t>(touched.size(), capacity), tensors);
     return static_cast<int>(touched.size());
-}
-
-// Puts the numbers of the `used` rows of a matrix of floats whose products with `input` are the
-// largest into `chosen`.
-EXPORT void largest_products(const float *matrix, const float *input, int rows, int width, int used,
-                             int32_t *chosen) {
-    std::vector<std::pair<float, int32_t>> products(rows);
-    for (int row = 0; row < rows; row++, matrix += width) {
-        float sums[8] = {};  // independent ones, which the compiler computes side by side
-        int n = 0;
-        for (; n + 8 <= width; n += 8)
-            for (int lane = 0; lane < 8; lane++) sums[lane] += matrix[n + lane] * input[n + lane];
-        for (; n < width; n++) sums[0] += matrix[n] * input[n];
-        const float sum = std::accumulate(sums, sums + 8, 0.0f);
-        products[row] = {std::isnan(sum) ? INFINITY : -sum, row};  // NaN has no place in an order
-    }
-    std::partial_sort(products.begin(), products.begin() + used, products.end());
-    for (int n = 0; n < used; n++) chosen[n] = products[n].second;
 }
 
 // What llama.cpp calls, with the EvalCallback as its user data.

@@ -180,7 +180,6 @@ _FUNCTIONS: dict[str, tuple[Any, ...]] = {
     "callback_touch": (c_int, c_void_p, c_uint64),
     "callback_begin_pass": (c_int, c_void_p, POINTER(c_uint64), c_int),
     "callback_on_node": (ctypes.c_bool, c_size_t, ctypes.c_bool, c_void_p),
-    "largest_products": (None, c_size_t, c_size_t, c_int, c_int, c_int, POINTER(c_int)),
     "callback_set_kernels": (None, c_void_p, NodeKernels),
     "kernels_on_node": (ctypes.c_bool, c_size_t, ctypes.c_bool, POINTER(NodeKernels)),
     "attention_vector_bits": (c_int,),

@@ -32,13 +32,12 @@ from deepseek_r1.documents.errors import ReadingStopped
 from deepseek_r1.documents.index import DocumentIndex
 from deepseek_r1.documents.reading import readers
 from deepseek_r1.documents.reading_memory import ReadingMemory
-from deepseek_r1.server.admission import client_of
+from deepseek_r1.server.admission import MOST_READERS, ReaderTurns, client_of
 from deepseek_r1.server.answer_stream import cancel_on_disconnect
 from deepseek_r1.server.answers import AnswerService
 from deepseek_r1.server.api_errors import ApiError, not_supported
 from deepseek_r1.server.async_engine import AsyncEngine
 from deepseek_r1.server.guard import FILES_PATH
-from deepseek_r1.server.reader_turns import MOST_READERS, ReaderTurns
 
 _MOST_FILES: Final = 200  # uploaded, of all clients
 _MOST_OF_CLIENT: Final = 20

@@ -135,8 +135,7 @@ class StreamedWeights:
     def _stream_experts(self, used: dict[str, Weight]) -> None:
         if capacity := self._residency.experts_bytes:
             cache = make_expert_cache(self._header, used, capacity, self._strategy, self._resident)
-            by_tensor, watch = self._tensors.by_address, self.callback.watch
-            self._experts = ExpertStreamer(cache, self.ggml, by_tensor, watch)
+            self._experts = ExpertStreamer(cache, self.ggml)
             self._expert_weights = cache.weights
             for each in self._expert_weights:
                 self.callback.evict(each, streamed=False)

@@ -87,7 +87,6 @@ class ChatFeature(Feature[ChatWindow]):
 
     def _connect(self) -> None:
         chat, models, services = self.controller, self._models, self._services
-        chat.answers.model_wanted.connect(models.ensure_loading)
         chat.branch_shown.connect(self._on_branch_shown)
         models.loaded.connect(self._on_model_loaded)
         models.loaded.connect(self.settings.emit_model)
@@ -98,9 +97,10 @@ class ChatFeature(Feature[ChatWindow]):
         self.documents.cleaned.connect(self._prefill.forget)
         self.documents.cleaned.connect(self.prompts.retain_present)
         application().applicationStateChanged.connect(self._on_focus)
-        chat.failed.connect(self._on_failed)
-        chat.recovered.connect(self._on_recovered)
-        for outcome in (chat.failed, chat.pending_writes.kept, chat.recovered):
+        writes = chat.pending_writes
+        writes.failed.connect(self._on_failed)
+        writes.recovered.connect(self._on_recovered)
+        for outcome in (writes.failed, writes.kept, writes.recovered):
             outcome.connect(self._hold_open_while_unsaved)
 
     @Slot(object)

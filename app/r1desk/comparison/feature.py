@@ -107,7 +107,7 @@ class ComparisonFeature(Feature[ChatWindow]):
                 load=of.settings_of(each.path),
                 sampling=sampling,
                 system=system,
-                chat_template=of.template_of(each.path).template,
+                chat_template=of.templates.of(each.path).template,
                 name=each.title,
             )
             for each in sorted(known, key=lambda each: each.path != of.path)

@@ -43,8 +43,7 @@ class ModelController(QObject):
         self._loading_path: Path | None = None
         self._new_settings: LoadSettings | None = None  # in force once a model has loaded with them
         self.edited: LoadSettings | None = None  # the panel's, where they wait for a load
-        self._templates = ChosenTemplates(preferences)
-        self.template_of = self._templates.of
+        self.templates = ChosenTemplates(preferences)
         self.current: events.ModelLoaded | None = None
         self.failure: ErrorReport | None = None  # of the last load, if it failed
         self.resting = False  # unloaded on purpose: the next message loads it again
@@ -97,11 +96,6 @@ class ModelController(QObject):
         """The memory that the loaded model, or the next one, may use with all others."""
         loaded, load = self.current, self._preferences.load
         return loaded.bill.budget_mib if loaded is not None else load.memory_budget
-
-    @property
-    def draft_model(self) -> str:
-        """The draft model's file in the remembered settings; empty for none."""
-        return self._preferences.load.draft_model
 
     @property
     def ready(self) -> bool:
@@ -175,7 +169,7 @@ class ModelController(QObject):
 
     def choose_template(self, path: Path, chosen: ChosenTemplate) -> None:
         """Load a model with this chat template; remembered once it has loaded."""
-        self._templates.try_out(path, chosen)
+        self.templates.try_out(path, chosen)
         self.load(path, self.settings_of(path))
 
     @Slot()
@@ -217,7 +211,7 @@ class ModelController(QObject):
             settings=settings,
             window_mib=window_and_helpers_mib(),
             prompt_cache=self._engine.prompt_cache,
-            chat_template=self._templates.of(path).template,
+            chat_template=self.templates.of(path).template,
         )
         self._follow(self._load, path, settings)
 
@@ -243,7 +237,7 @@ class ModelController(QObject):
         self._loading_path = None
         self._preferences.load = self._new_settings or self._preferences.load
         self._new_settings = None
-        self._templates.accept(Path(loaded.facts.path))
+        self.templates.accept(Path(loaded.facts.path))
         self._remember(Path(loaded.facts.path), loaded.facts.title)
         self.loaded.emit(loaded)
 
@@ -273,8 +267,8 @@ class ModelController(QObject):
     def _fail(self, path: Path, settings: LoadSettings, report: ErrorReport) -> None:
         self._loading_path = None
         self._load = None
-        is_own = not self._templates.of(path).template
-        self._templates.discard()
+        is_own = not self.templates.of(path).template
+        self.templates.discard()
         self.failure = report
         self.load_failed.emit(report)
         self._new_settings = None

@@ -9,7 +9,6 @@ from PySide6.QtCore import Slot
 from PySide6.QtWidgets import QMessageBox
 
 from deepseek_r1.catalogue.download_spec import other_source
-from deepseek_r1.catalogue.known_models import draft_for_file, find_draft
 from deepseek_r1.core.i18n import tr
 from deepseek_r1.core.units import format_size
 from r1desk.chat.answers.controller import ChatController
@@ -44,8 +43,6 @@ class DownloadPresenter(Presenter):
         self._list.requested.connect(self._on_requested)
         downloads.changed.connect(self._on_changed)
         downloads.finished.connect(self._on_finished)
-        for signal in (models.load_started, models.loaded, models.load_failed):
-            signal.connect(self._on_changed)
         self._on_changed()
 
     @Slot(object, str)
@@ -76,7 +73,7 @@ class DownloadPresenter(Presenter):
 
     @Slot()
     def _on_changed(self) -> None:
-        self._list.show_downloads(self._downloads.items, self._loadable_draft())
+        self._list.show_downloads(self._downloads.items)
         if self._chooser is not None:
             self._chooser.show_downloads(self._downloads)
 
@@ -86,10 +83,7 @@ class DownloadPresenter(Presenter):
     def _load(self, file: str) -> None:
         download = self._find(file)
         if download is not None and download.path is not None:
-            if find_draft(file) is not None:
-                self._models.apply_draft(download.path)
-            else:
-                self._models.choose(download.path, self._downloads.arrived(download.draft))
+            self._models.choose(download.path, self._downloads.arrived(download.draft))
             self._downloads.dismiss(file)
             if self._chooser is not None:
                 self._chooser.chooser.accept()
@@ -99,14 +93,6 @@ class DownloadPresenter(Presenter):
         """Load a model that was requested for a chat, unless that would cut off an answer."""
         if download.load_after and not self._chat.busy and self._engine.comparison is None:
             self._load(download.spec.file)
-
-    def _loadable_draft(self) -> str:
-        """The file of the present model's draft model, unless it has one or another is loading."""
-        model = self._models.path
-        if model is None or self._models.loading or self._models.draft_model:
-            return ""
-        draft = draft_for_file(model.name)
-        return draft.file if draft is not None else ""
 
     def _download_from_other(self, file: str) -> None:
         """Try the next host; the part that is here is used where the host's file is the same."""

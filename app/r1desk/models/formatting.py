@@ -1,4 +1,4 @@
-"""Formats sizes, times and bills for people."""
+"""Formats sizes and bills for people."""
 
 import re
 
@@ -15,16 +15,6 @@ def format_parameters(count: int) -> str:
     """The number of a model's weights, as models are named by it: 135M, 7.6B."""
     number = f"{count / 1e9:.1f}B" if count >= 1e9 else f"{count / 1e6:.0f}M"
     return tr("{number} parameters", number=number)
-
-
-def format_duration(seconds: float) -> str:
-    """A waiting time, rounded as roughly as it is known."""
-    if seconds < 90:
-        return tr("{n} s", n=max(1, round(seconds)))
-    minutes = round(seconds / 60)
-    if minutes < 90:
-        return tr("{n} min", n=minutes)
-    return tr("{hours} h {minutes} min", hours=minutes // 60, minutes=minutes % 60)
 
 
 def breakable_address(address: str) -> str:

@@ -11,10 +11,9 @@ from deepseek_r1.core.errors import BudgetTooSmall, ErrorReport, TemplateFileUnu
 from deepseek_r1.core.events import ModelLoaded, TemplateSource
 from deepseek_r1.core.heap import return_free_memory
 from deepseek_r1.core.i18n import tr
-from deepseek_r1.core.template_names import FAMILY
-from deepseek_r1.formats.template_file import read_template_file
+from deepseek_r1.formats.template_file import FAMILY, read_template_file
 from r1desk.chat.composer.composer import Composer
-from r1desk.chat.composer.menu_buttons import TemplateButton
+from r1desk.chat.composer.flat_buttons import TemplateButton
 from r1desk.chat.messages.view import ChatView
 from r1desk.features import Presenter
 from r1desk.models.chosen_templates import ChosenTemplate
@@ -156,7 +155,7 @@ class TemplatePresenter(Presenter):
         self._notices.show_notice(Notice(report_of(error).text()))
 
     def _show(self, loaded: ModelLoaded) -> None:
-        chosen = self._models.template_of(Path(loaded.facts.path))
+        chosen = self._models.templates.of(Path(loaded.facts.path))
         self._button.show_template(loaded.facts.template, chosen.file_name)
 
     @Slot(object)

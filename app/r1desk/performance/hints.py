@@ -137,7 +137,6 @@ def format_draft_hint(bill: Bill) -> str:
             return size
         gain = tr(
             "About {rate:.1f} tok/s instead of {now:.1f}.",
-            each=bill.tokens_per_pass,
             rate=bill.drafted_tok_s,
             now=bill.undrafted_tok_s,
         )

@@ -199,7 +199,7 @@ class MainWindow(ConversationsWindow, ModelsWindow, PerformanceWindow, ServingWi
         self.shortcuts_action = menu.addAction(tr("Keyboard shortcuts"), "Ctrl+F1")
         self.about_action = menu.addAction(tr("About"))
         menu.addSeparator()
-        self.quit_action = menu.addAction(tr("Quit"), "Ctrl+Q", self.close)
+        menu.addAction(tr("Quit"), "Ctrl+Q", self.close)
         self.menu_action = QAction(tr("Menu"), self)
         self.menu_action.setShortcut("F10")
         self.addAction(self.menu_action)

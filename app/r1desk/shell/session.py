@@ -69,7 +69,8 @@ class Session(QObject):
         find_theme(application()).restyle(self._build_window)
         self.bug_found.connect(self._on_bug)
         self.store.opened.connect(self._on_store_opened)
-        self.chat.recovered.connect(self.save_preferences)  # the settings were refused too
+        # The settings were refused too.
+        self.chat.pending_writes.recovered.connect(self.save_preferences)
         if damaged is not None:
             self.notify(notices.preferences_damaged(damaged))
 

@@ -38,7 +38,7 @@ from deepseek_r1.weights.residency import (
 from deepseek_r1.weights.streaming.direct_file import WeightsUnreadableError
 from deepseek_r1.weights.streaming.resident_memory import ResidentMemory
 from support.gguf_files import tiny_mixture, tiny_qwen3
-from support.mixtures import BLOCKS, EXPERTS, tiny_deepseek2, tiny_qwen3moe, tiny_smallthinker
+from support.mixtures import EXPERTS, tiny_deepseek2, tiny_qwen3moe
 from support.page_cache import pages_in_memory
 from support.split import split
 from support.streaming import FIRST, Bench, budgets, likeliest, loaded
@@ -46,7 +46,7 @@ from support.windows_memory import committed_pages
 
 pytestmark = [pytest.mark.integration]
 Make = Callable[[Path], Path]
-MIXTURES = [tiny_mixture, tiny_qwen3moe, tiny_deepseek2, tiny_smallthinker]
+MIXTURES = [tiny_mixture, tiny_qwen3moe, tiny_deepseek2]
 STRATEGIES = [CacheStrategy.PINNED, CacheStrategy.LRU, CacheStrategy.LFU]
 # Each strategy with the plain mixture; how another one lies in its file has nothing to do with it.
 PAIRS = [*product(MIXTURES[:1], STRATEGIES), *product(MIXTURES[1:], [CacheStrategy.LFU])]
@@ -286,7 +286,7 @@ def test_a_drive_that_failed_while_experts_were_read_ahead_is_asked_again(tmp_pa
     with loaded(path, mib_for(path, 1.0), micro_batch=1) as bench:
         coming = list(bench.weights._experts.cache._preloading.values())
         assert coming
-        wait(each for reads in coming for _, each in reads)
+        wait(each for _, each in coming)
         assert bench.answer(FIRST, 4) == resident
 
 
@@ -305,35 +305,3 @@ def test_damaged_counts_cost_nothing_but_time(damage: bytes | None, tmp_path: Pa
     with loaded(path, mib_for(path, 0.5), micro_batch=1) as bench:
         assert not bench.weights._experts.cache.resident_set.nbytes
         assert bench.answer(FIRST, 4) == resident
-
-
-@pytest.mark.parametrize("make", [tiny_smallthinker, tiny_qwen3moe])
-def test_experts_are_read_before_the_attention_where_the_router_reads_the_layers_input(
-    make: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """In every pass but the first one, of all layers but the first one."""
-    path = make(tmp_path / "model.gguf")
-    with loaded(path, None) as bench:
-        resident = bench.answer(FIRST, 8)
-    expect, require = ExpertCache.expect, ExpertCache.require
-    right, expected = [], []
-
-    def expecting(self: ExpertCache, layer: int, uses: dict[int, int]) -> None:
-        expected.append((layer, uses))
-        expect(self, layer, uses)
-
-    def requiring(self: ExpertCache, layer: int, uses: dict[int, int]) -> None:
-        right.append((layer, uses) in expected[-1:])
-        require(self, layer, uses)
-
-    monkeypatch.setattr(ExpertCache, "expect", expecting)
-    monkeypatch.setattr(ExpertCache, "require", requiring)
-    with loaded(path, mib_for(path, 0.5)) as bench:
-        logits = [bench.logits(FIRST)]
-        right.clear()
-        expected.clear()
-        for _ in range(8):
-            logits.append(bench.logits([likeliest(logits[-1])]))
-    assert logits == resident
-    early = make is tiny_smallthinker
-    assert sum(right) == len(expected) == (8 * (BLOCKS - 1) if early else 0)

@@ -14,12 +14,16 @@ from deepseek_r1.core.errors import ConversationRefused, TemplateUnusable, Wrong
 from deepseek_r1.core.events import TemplateSource, TemplateUsed
 from deepseek_r1.core.i18n import tr
 from deepseek_r1.core.messages import Message, Role
-from deepseek_r1.core.template_names import COMPLETION, FAMILY, TEMPLATE_NAMES
 from deepseek_r1.engine.output.reasoning import CLOSE_TAG, OPEN_TAG, THINK, thinking_format
 from deepseek_r1.engine.prompt.template_frames import RenderOutcome
 from deepseek_r1.engine.prompt.template_process import render_in_process
 from deepseek_r1.formats.gguf import ModelHeader
-from deepseek_r1.formats.template_file import MAX_SOURCE_CHARACTERS
+from deepseek_r1.formats.template_file import (
+    COMPLETION,
+    FAMILY,
+    MAX_SOURCE_CHARACTERS,
+    TEMPLATE_NAMES,
+)
 
 _MARKER = "Answer-In-Verse"
 _QUESTION = "Hello"

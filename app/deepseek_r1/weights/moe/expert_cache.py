@@ -146,10 +146,7 @@ class ExpertCache:
         self._moves = 2 * self.experts * len(self.weights) <= _MOST_MAPPINGS
         self._pool = ThreadPoolExecutor(_READERS - 1, "weights-experts")
         self._early = ThreadPoolExecutor(_READERS - 1, "weights-experts-early")
-        # Reads that were begun ahead, by expert; those of `preload` leave when they are done.
-        self._coming: dict[int, list[_Begun]] = {}
-        self._preloading: dict[int, list[_Begun]] = {}
-        self._expected: tuple[int, Mapping[int, int]] | None = None
+        self._preloading: dict[int, _Begun] = {}  # by expert, until it is there
         self.counts = UseCounts(header, len(sizes))
         self.stopped: Callable[[], bool] = lambda: False
         self.read_bytes = 0
@@ -168,7 +165,7 @@ class ExpertCache:
             for key in self.resident_set.preload(dict(enumerate(self.counts.uses))):
                 reads = list(coalesced_reads(self._slices([key])))
                 read = self._early.submit(self._read_all, reads)
-                self._preloading[key] = [(reads, read)]
+                self._preloading[key] = reads, read
                 read.add_done_callback(partial(self._forget, key))
 
     def _forget(self, key: int, read: Future[None]) -> None:
@@ -177,26 +174,7 @@ class ExpertCache:
 
     def _begun(self, keys: Iterable[int]) -> list[_Begun]:
         """The reads of these experts that were begun ahead, for the caller to wait for."""
-        places = self._coming, self._preloading
-        return [each for key in keys for place in places for each in place.pop(key, ())]
-
-    def expect(self, layer: int, uses: Mapping[int, int]) -> None:
-        """Begin to read the experts that `require` will name soon; `uses` as there."""
-        try:
-            change = self.resident_set.admit(self._keys(layer, uses))
-        except ExpertCacheTooSmallError:
-            return  # too many to be read ahead
-        self._release(change.evicted, change.missing)
-        for key in change.missing:
-            reads = list(coalesced_reads(self._slices([key])))
-            self.read_bytes += sum(end - start for _, start, end in reads)
-            self._coming[key] = [
-                ((each,), self._pool.submit(self._read_all, (each,))) for each in reads
-            ]
-        self._expected = layer, uses
-
-    def _keys(self, layer: int, uses: Mapping[int, int]) -> dict[int, int]:
-        return {layer * self.experts + expert: tokens for expert, tokens in uses.items()}
+        return [each for key in keys if (each := self._preloading.pop(key, None)) is not None]
 
     def require(self, layer: int, uses: Mapping[int, int]) -> None:
         """Make these experts of a layer resident; `uses` counts the tokens that use each.
@@ -204,14 +182,12 @@ class ExpertCache:
         Ends early where `stopped` returns True: some experts are then missing, and the result of
         the computation is not used. Raises ExpertCacheTooSmallError, WeightsUnreadableError.
         """
-        keys, missing = self._keys(layer, uses), tuple[int, ...]()
-        expected, self._expected = self._expected, None
-        if expected != (layer, uses):  # else they were admitted when they were expected
-            change = self.resident_set.admit(keys)
-            missing = change.missing
-            self._release(change.evicted, change.missing)
+        keys = {layer * self.experts + expert: tokens for expert, tokens in uses.items()}
+        change = self.resident_set.admit(keys)
+        missing = change.missing
+        self._release(change.evicted, missing)
         self.counts.add(keys)
-        coming = [key for key in keys if key in self._coming or key in self._preloading]
+        coming = [key for key in keys if key in self._preloading]
         if not missing and not coming:
             return
         started = time.perf_counter()
@@ -300,16 +276,12 @@ class ExpertCache:
 
     def resize(self, capacity: int) -> None:
         """Change the capacity in bytes; a smaller one takes effect at once."""
-        self.capacity, self._expected = capacity, None
+        self.capacity = capacity
         strategy = cache_strategy(self._mixture, capacity, self._wanted)
         if strategy is not self.strategy:
             self.strategy = strategy
             self.resident_set.replace_policy(make_policy(strategy, len(self._layers)))
         self._release(self.resident_set.resize(capacity))
-
-    def restart(self) -> None:
-        """The computation begins again from its start."""
-        self._expected = None
 
     def close(self) -> None:
         """End the reader threads, and keep the counts of uses for the next load."""

@@ -10,12 +10,11 @@ an error.
 
 import ctypes
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 
 from deepseek_r1.core.errors import StreamingUnavailable
 from deepseek_r1.core.events import WeightsStats
 from deepseek_r1.weights.ggml.tensor_layout import TYPE_I32, Ggml, word_at
-from deepseek_r1.weights.moe.early_routing import EarlyRouting
 from deepseek_r1.weights.moe.expert_cache import ExpertCache
 from deepseek_r1.weights.residency import MIB
 from deepseek_r1.weights.weight import Weight
@@ -26,24 +25,14 @@ _MOST_REMEMBERED = 4096  # graphs are rebuilt at other addresses
 class ExpertStreamer:
     """Moves experts between memory and disk. For the computing thread."""
 
-    def __init__(
-        self,
-        cache: ExpertCache,
-        ggml: Ggml,
-        weights: Mapping[int, Weight],
-        watch: Callable[[int], None],
-    ) -> None:
-        """`weights` are the model's by tensor; `watch` is the eval callback's."""
+    def __init__(self, cache: ExpertCache, ggml: Ggml) -> None:
         self.cache, self._ggml, self._fields = cache, ggml, ggml.fields
-        self._early = EarlyRouting(ggml, weights, watch, cache.expect)
         self._ready_layer: int | None = None  # the layer whose experts are in place
         self._names: set[str] = set()  # of routings, without the layer's number
         self._computed: set[int] = set()  # nodes behind which the graph was stopped
 
     def stops_at(self, node: int) -> bool:
         """Whether the node, or its routing, has to be known before the next one is asked for."""
-        if self._early.stops_at(node):
-            return True
         if word_at(node) & 0xFFFFFFFF != TYPE_I32:
             return False
         if self._names and self._name(node) not in self._names:
@@ -72,7 +61,6 @@ class ExpertStreamer:
             raise StreamingUnavailable(detail=f"the routing of {weight.name} was not found")
         self._names.add(self._name(routing))
         self.cache.require(layer, self._uses(routing))
-        self._early.learn(layer, routing)
         self._ready_layer = layer
 
     def _uses(self, chosen: int) -> Mapping[int, int]:
@@ -116,4 +104,3 @@ class ExpertStreamer:
     def restart(self) -> None:
         """The computation begins again from its start."""
         self._ready_layer = None
-        self.cache.restart()

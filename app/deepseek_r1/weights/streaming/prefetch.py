@@ -174,10 +174,6 @@ class EvalCallback:
         number = self._prefetch.number(weight) if streamed else -1
         self._native.callback_evict(self.user_data, weight.tensor, number)
 
-    def watch(self, tensor: int) -> None:
-        """Have the handler asked about nodes whose first operand is this tensor, no weight."""
-        self._native.callback_evict(self.user_data, tensor, -1)
-
     def admit(self, weight: Weight) -> None:
         """Treat a weight as resident."""
         del self._nonresident[weight.tensor]

@@ -46,30 +46,30 @@ class _Storing:
 
 
 class Shown(Protocol):
-    """The conversation on the screen."""
+    """The conversation on the screen, which follows its answers."""
 
     conversation_id: int | None
 
+    def show(self, conversation_id: int | None, branch: Branch) -> None:
+        """Show the branch of an answer whose turn has come."""
+
+    def show_stored(self, before: int | None, stored: int, branch: Branch) -> None:
+        """Show a branch that was stored; `before` is None for one of a conversation made with it.
+
+        The answer at its end is being generated, or in the queue.
+        """
+
+    def show_busy(self) -> None:
+        """Show that a message is being stored, or no longer."""
+
+    def restore_unsent(self, text: str, attachments: tuple[Attachment, ...]) -> None:
+        """Give back a message of this conversation that was not stored."""
+
 
 class AnswerQueue(QObject):
-    """Nothing is sent to the model before it is stored. Main thread.
+    """Nothing is sent to the model before it is stored. Main thread."""
 
-    Signals:
-        busy_changed: a message is being stored, or no longer.
-        stored: the key of the conversation before, None for one that is stored just now; its key
-            from now on, and its branch. The answer is being generated, or in the queue.
-        begun: conversation and its branch: an answer of the queue has its turn.
-        streamed: message and Event, of the conversation shown only.
-        unsent: text and attachments of the conversation shown that were not stored.
-        model_wanted: a question waits for a model.
-    """
-
-    busy_changed = Signal()
-    stored = Signal(object, int, list)
-    begun = Signal(int, list)
-    streamed = Signal(int, object)
-    unsent = Signal(str, tuple)
-    model_wanted = Signal()
+    streamed = Signal(int, object)  # message and Event, of the conversation shown only
 
     def __init__(
         self,
@@ -120,7 +120,7 @@ class AnswerQueue(QObject):
         """The same; returns the answer, None where the disk refuses it."""
         storing, model_path = _Storing(conversation), str(self._models.next_path or "")
         self.storing.append(storing)
-        self.busy_changed.emit()
+        self._chat.show_busy()
 
         def work(store: Store) -> tuple[QueuedAnswer, Branch, ConversationSettings, str]:
             with store.transaction():  # one for all: each waits for the disk once, before the model
@@ -137,7 +137,7 @@ class AnswerQueue(QObject):
             answer, branch, settings, document_text = await self._pending_writes.store_after(work)
         except Exception as error:  # noqa: BLE001 - of a bug too the message stays
             self.storing.remove(storing)
-            self.busy_changed.emit()
+            self._chat.show_busy()
             self.give_back(conversation, text, attachments)
             kept = bool(text or attachments)
             self._pending_writes.report_refused(report_of(error), kept=kept)
@@ -148,8 +148,8 @@ class AnswerQueue(QObject):
         else:  # before the view draws: the engine reads meanwhile
             self._expect(answer).stop_wanted = storing.stop_wanted
             self._generate(answer, branch[:-1], settings, document_text)
-        self.stored.emit(conversation, answer.message.conversation_id, branch)
-        self.busy_changed.emit()
+        self._chat.show_stored(conversation, answer.message.conversation_id, branch)
+        self._chat.show_busy()
         return answer.message
 
     def give_back(
@@ -159,7 +159,7 @@ class AnswerQueue(QObject):
         if text or attachments:
             self._pending_writes.keep_unsent(conversation, text, attachments)
             if conversation == self._chat.conversation_id:
-                self.unsent.emit(text, attachments)
+                self._chat.restore_unsent(text, attachments)
 
     def hold(self, held: bool) -> None:
         """Let answers wait while other models use the memory; afterwards generate them."""
@@ -191,7 +191,7 @@ class AnswerQueue(QObject):
             self._pending_writes.finish(failed)
         else:
             self._generate(queued, before, settings, text)
-            self.begun.emit(conversation, branch)
+            self._chat.show(conversation, branch)
 
     def _text_of(self, sources: AnswerSources | None) -> str:
         """The store's thread."""
@@ -240,7 +240,7 @@ class AnswerQueue(QObject):
             sampling = sampling.model_copy(update={"thinking_budget": 0})
         read = [message for message in before if message.id not in queued.left_out]
         reserve = answer_reserve(self._models.context_length, sampling.max_tokens)
-        self.model_wanted.emit()
+        self._models.ensure_loading()  # the question waits for it
         answer.request = self._engine.submit(
             GenerateRequest,
             messages=prompt_messages(read, system_prompt, queued.message.sources, document_text),

@@ -13,7 +13,7 @@ from PySide6.QtCore import QObject, Signal, Slot
 from deepseek_r1.core.errors import R1Error
 from deepseek_r1.core.events import Event, PromptCacheState
 from deepseek_r1.documents.document_prompt import document_owners
-from deepseek_r1.hardware.processor import LOW_PERCENT, on_battery
+from deepseek_r1.hardware.processor import battery_is_low
 from deepseek_r1.host.protocol import PrepareRequest, PromptCacheFolder, RetainPromptsRequest
 from deepseek_r1.host.supervisor_events import EngineState
 from r1desk.chat.answers.answer_queue import effective
@@ -101,7 +101,7 @@ class PromptPreparation(QObject):
             return  # it may go on from its cells; the next turn has none of its thinking
         wanted = answer.state == "complete" and answer.conversation_id == self._chat.conversation_id
         wanted = wanted and self._preferences.prompts.prepare_next_turn
-        compute = wanted and not on_battery(below_percent=LOW_PERCENT)
+        compute = wanted and not battery_is_low()
         preparing = self._prepare(branch, compute=compute)
         if compute:
             self._computing = preparing

@@ -25,8 +25,10 @@ class ShownChat(QObject):
     answer_finished = Signal(object)  # ChatMessage, of the conversation shown
     list_changed = Signal()
     leaving = Signal()  # another conversation is about to be shown
+    busy_changed = Signal()
     preparing_changed = Signal()
     draft_restored = Signal(str, tuple)  # text, attachments
+    unsent_restored = Signal(str, tuple)  # the same; they come before what is written by now
 
     def __init__(
         self, engine: EngineBridge, store: StoreBridge, models: AnsweringModel, defaults: Defaults
@@ -49,13 +51,7 @@ class ShownChat(QObject):
         self.pending_writes = PendingWrites(store)
         self.pending_writes.saved.connect(self._on_saved)
         self.pending_writes.kept.connect(self._on_kept)
-        self.failed = self.pending_writes.failed  # ErrorReport: something was not stored or read
-        self.recovered = self.pending_writes.recovered  # what could not be saved is saved
         self.answers = AnswerQueue(engine, self.pending_writes, models, defaults, self)
-        self.answers.stored.connect(self._on_stored)
-        self.answers.begun.connect(self._show)
-        self.busy_changed = self.answers.busy_changed
-        self.unsent_restored = self.answers.unsent  # text, attachments; before what is written now
 
     def _default_values(self) -> tuple[SamplingSettings, str]:
         return self._defaults.sampling, self._defaults.system_prompt
@@ -100,7 +96,7 @@ class ShownChat(QObject):
         """Show an empty conversation; what is typed by now stays."""
         self.conversation_id = None
         self.trashed = False
-        self._show(None, [])
+        self.show(None, [])
         self.tasks.end(self._open, self._read_draft)
         self._read_draft()
 
@@ -139,7 +135,7 @@ class ShownChat(QObject):
             self.begin()  # what is typed next would end nowhere
             raise
         self.trashed = trashed
-        self._show(conversation_id, branch)
+        self.show(conversation_id, branch)
         self._restore(conversation_id, draft, attachments)
         if self._position(message_id) is not None:
             self.match_requested.emit(message_id, query)
@@ -169,7 +165,8 @@ class ShownChat(QObject):
         self.answers.close()
         self.pending_writes.close()
 
-    def _show(self, conversation_id: int | None, branch: Branch) -> None:
+    def show(self, conversation_id: int | None, branch: Branch) -> None:
+        """Show another branch of the conversation, unless another one is shown by now."""
         if conversation_id != self.conversation_id:
             return  # the user has gone on to another one
         self.opening = False
@@ -178,7 +175,7 @@ class ShownChat(QObject):
         self.busy_changed.emit()
 
     def _show_changed(self, conversation_id: int, branch: Branch) -> None:
-        self._show(conversation_id, branch)
+        self.show(conversation_id, branch)
         self.list_changed.emit()
 
     def _current(self, stored: ChatMessage) -> ChatMessage:
@@ -196,12 +193,20 @@ class ShownChat(QObject):
     def _position(self, message_id: int) -> int | None:
         return next((i for i, m in enumerate(self.shown_branch) if m.id == message_id), None)
 
-    @Slot(object, int, list)
-    def _on_stored(self, before: int | None, stored: int, branch: Branch) -> None:
+    def show_stored(self, before: int | None, stored: int, branch: Branch) -> None:
+        """Show a branch that was stored, of a conversation that may be new."""
         if before is None and self._is_stored_now:  # else the user has left it
             self.conversation_id = stored
             self.pending_writes.move_draft_of_new_chat(stored)
         self._show_changed(stored, branch)
+
+    def show_busy(self) -> None:
+        """A message is being stored, or no longer."""
+        self.busy_changed.emit()
+
+    def restore_unsent(self, text: str, attachments: tuple[Attachment, ...]) -> None:
+        """Give back a message of this conversation that was not stored."""
+        self.unsent_restored.emit(text, attachments)
 
     # ---- how answers end --------------------------------------------------------------------
 
@@ -228,4 +233,4 @@ class ShownChat(QObject):
     @Slot(object)
     def report_failure(self, error: Exception) -> None:
         """Tell the user what the store refused. Raises what is a bug of ours."""
-        self.failed.emit(report_of(error))
+        self.pending_writes.report_refused(report_of(error), kept=False)

@@ -18,9 +18,8 @@ from PySide6.QtGui import (
 from PySide6.QtWidgets import QHBoxLayout, QLabel, QScrollArea, QVBoxLayout, QWidget
 
 from deepseek_r1.core.i18n import tr, trn
-from r1desk.chat.composer.composer_field import LARGE_PASTE, SLASHES, ComposerField
-from r1desk.chat.composer.menu_buttons import TemplateButton, ThinkingButton
-from r1desk.chat.composer.prompt_size_button import PromptSizeButton
+from r1desk.chat.composer.composer_field import LARGE_PASTE, ComposerField
+from r1desk.chat.composer.flat_buttons import PromptSizeButton, TemplateButton, ThinkingButton
 from r1desk.chat.composer.question_offers import QuestionOffers
 from r1desk.chat.text import display_text as fit
 from r1desk.chat.text.attachment_chip import AttachmentChip, AttachmentRow, Chip, ChipButton
@@ -185,23 +184,12 @@ class Composer(QWidget):
 
     def prompt_entries(self) -> list[PaletteEntry]:
         """The prompts of the library, each to be put into the box."""
+        insert, group = self.editor.insert_prompt, tr("Prompts")
         beginnings = (" ".join(prompt.content[:120].split()) for prompt in self.prompts)
         return [
-            PaletteEntry(tr("Prompts"), each.name, partial(self._insert_prompt, each.content), note)
+            PaletteEntry(group, each.name, partial(insert, each.content), note)
             for each, note in zip(self.prompts, beginnings, strict=True)
         ]
-
-    def _insert_prompt(self, content: str) -> None:
-        """Put a prompt where the cursor is, in place of a slash; its first field is selected."""
-        cursor = self.editor.textCursor()
-        if self.editor.toPlainText() in SLASHES:
-            cursor.select(QTextCursor.SelectionType.Document)
-        start = cursor.selectionStart()
-        cursor.insertText(content)
-        self.editor.setTextCursor(cursor)
-        cursor.setPosition(start)
-        self.editor.select_field(cursor)
-        self.editor.setFocus()
 
     def clear(self) -> None:
         """Empty the box."""

@@ -65,6 +65,18 @@ class ComposerField(MessageField):
         if was_empty and self.toPlainText() in SLASHES:
             self.slash_typed.emit()
 
+    def insert_prompt(self, content: str) -> None:
+        """Put a prompt where the cursor is, in place of a slash; its first field is selected."""
+        cursor = self.textCursor()
+        if self.toPlainText() in SLASHES:
+            cursor.select(QTextCursor.SelectionType.Document)
+        start = cursor.selectionStart()
+        cursor.insertText(content)
+        self.setTextCursor(cursor)
+        cursor.setPosition(start)
+        self.select_field(cursor)
+        self.setFocus()
+
     def select_field(self, start: QTextCursor, *, backwards: bool = False) -> bool:
         """Select the field to be filled in that comes after a place, or before it, if there is."""
         flags = QTextDocument.FindFlag.FindBackward if backwards else QTextDocument.FindFlag(0)

@@ -98,7 +98,7 @@ class ChatDocuments(QObject):
         self.files.file_read.connect(self._on_file_read)
         self.folder_files.file_read.connect(self._on_folder_file_read)
         self.folder_files.changed.connect(self.refresh)
-        self._checking = False  # files of folders; it may wait for mains power, for hours
+        self._checking = False  # files of folders
         chat.branch_shown.connect(self._on_branch_shown)
         chat.branch_shown.connect(self.refresh)
         chat.draft_restored.connect(self._on_restored)

@@ -26,7 +26,6 @@ from deepseek_r1.documents.index import DocumentIndex
 from deepseek_r1.documents.passages import estimated_tokens
 from deepseek_r1.documents.reading import MAX_FOLDER_FILES, document_files, read_document
 from deepseek_r1.documents.reading_memory import ReadingMemory
-from deepseek_r1.hardware.processor import on_battery
 from r1desk.chat.answers.controller import ChatController
 from r1desk.chat.context.token_counter import TokenCounter
 from r1desk.platform.background_thread import ask_in_background, stream_in_background
@@ -94,8 +93,7 @@ class FileReader(QObject):
     file_read = Signal(object, object)
     refused = Signal(ErrorReport)  # the ErrorReport of a file
     locked = Signal(LockedFile)  # a LockedFile, for which `read` takes the password
-    changed = Signal()  # other `readings`
-    page_read = Signal()  # of one that is not read gently
+    changed = Signal()  # other `readings`, or another page of one that is not read gently
 
     def __init__(
         self,
@@ -108,7 +106,7 @@ class FileReader(QObject):
     ) -> None:
         """`memory` as in `read_document`.
 
-        `gently`: many files, at the pace of a machine that has other work, and not on battery.
+        `gently`: many files, at the pace of a machine that has other work.
         """
         super().__init__()
         self._index, self._counter, self._chat, self._gently = index, counter, chat, gently
@@ -117,7 +115,6 @@ class FileReader(QObject):
         self.tasks = Tasks(self, self._refuse)
         self._closed = threading.Event()
         self._refused: set[tuple[str, int | None]] = set()  # changed files: paths and times
-        self.waits_for_mains = True
         self.readings: list[FileReading] = []
 
     def close(self) -> None:
@@ -245,7 +242,7 @@ class FileReader(QObject):
 
     def _wait_for_turn(self, stop: threading.Event, spent_s: float) -> None:
         stop.wait(min(_LONGEST_PAUSE_S, spent_s))
-        while self._chat.busy or (self.waits_for_mains and on_battery()):
+        while self._chat.busy:
             if stop.wait(1.0):
                 return
 
@@ -284,7 +281,7 @@ class FileReader(QObject):
     def _on_page(self, reading: FileReading, page: int) -> None:
         reading.page = page
         if not self._gently:
-            self.page_read.emit()
+            self.changed.emit()
 
     def _read_one(
         self,

@@ -44,9 +44,6 @@ class FormulaService(QObject):
         self.tasks = Tasks(self)
         self._idle_timer = QTimer(self, singleShot=True, interval=_IDLE_MS)
         self._idle_timer.timeout.connect(self._on_idle)
-        application = QCoreApplication.instance()
-        if application is not None:
-            application.aboutToQuit.connect(self.close)
 
     # Only the first formula needs what these import: the window starts without it.
 
@@ -57,6 +54,9 @@ class FormulaService(QObject):
 
         child = FormulaChild()
         self.destroyed.connect(child.stop)
+        application = QCoreApplication.instance()
+        if application is not None:
+            application.aboutToQuit.connect(child.stop)
         return child
 
     @cached_property

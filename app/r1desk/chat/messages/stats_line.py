@@ -71,7 +71,6 @@ def stats_details(stats: GenerationStats, model_name: str) -> str:
                 "Guessed ahead: {right} of {count} tokens were right",
                 right=f"{stats.accepted:,}",
                 count=f"{stats.drafted:,}",
-                each=f"{stats.tokens_per_pass:.2f}",
             )
         )
     if stats.draft_released:

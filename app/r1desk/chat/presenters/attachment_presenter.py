@@ -16,8 +16,7 @@ from r1desk.chat.context.document_prefill import DocumentPrefill
 from r1desk.chat.context.file_reader import FileReading
 from r1desk.chat.context.measured_speed import MeasuredSpeed
 from r1desk.chat.presenters.chat_window import ChatWindow
-from r1desk.chat.presenters.locked_files import LockedFiles
-from r1desk.chat.presenters.refused_files import RefusedFiles
+from r1desk.chat.presenters.unread_files import LockedFiles, RefusedFiles
 from r1desk.chat.text.attachment_chip import (
     Chip,
     ChipButton,
@@ -67,7 +66,6 @@ class AttachmentPresenter(Presenter):
         self._locked = LockedFiles(window, documents.files)
         for ours in (documents.changed, documents.draft_changed, documents.files.changed):
             ours.connect(self._show)
-        documents.files.page_read.connect(self._show)
         for others in (chat.branch_shown, chat.busy_changed, prefill.changed, speed.changed):
             others.connect(self._show)
 

@@ -14,15 +14,14 @@ from PySide6.QtWidgets import (
 )
 
 from deepseek_r1.core.errors import ErrorReport
-from deepseek_r1.core.i18n import join_sentences, tr, trn
+from deepseek_r1.core.i18n import tr, trn
 from deepseek_r1.core.units import format_mib
 from deepseek_r1.documents.document_prompt import document_owners
 from r1desk.chat.answers.prompt_preparation import PromptPreparation
 from r1desk.chat.context.chat_documents import ChatDocuments
 from r1desk.chat.context.file_reader import FileReading
 from r1desk.chat.presenters.chat_window import ChatWindow
-from r1desk.chat.presenters.locked_files import LockedFiles
-from r1desk.chat.presenters.refused_files import RefusedFiles
+from r1desk.chat.presenters.unread_files import LockedFiles, RefusedFiles
 from r1desk.chat.text import display_text as fit
 from r1desk.features import Presenter
 from r1desk.platform.tasks import Tasks, newest_task, task
@@ -182,9 +181,6 @@ class DocumentLists(Presenter):
         total, at = files.total, min(files.total, files.total - files.left + 1)
         text = trn("Reading {at:,} of {n:,} file.", "Reading {at:,} of {n:,} files.", total, at=at)
         actions: dict[str, Action] = {tr("Stop"): partial(files.end, *files.readings)}
-        if files.waits_for_mains:
-            text = join_sentences([text, tr("Pauses on battery.")])
-            actions[tr("Keep going on battery")] = self._read_on_battery
         if not files.readings:
             text = ""
         elif not files.total:
@@ -198,11 +194,6 @@ class DocumentLists(Presenter):
         self._window.notices.withdraw(_READING)
         if text:
             self._window.notices.show_notice(Notice(text, Level.WORK, actions, _READING))
-
-    def _read_on_battery(self) -> None:
-        self._documents.folder_files.waits_for_mains = False
-        self._noticed = []
-        self._show_progress()
 
     @Slot(ErrorReport)
     def _refuse(self, report: ErrorReport) -> None:

@@ -2,8 +2,26 @@
 
 from collections.abc import Collection, Iterable
 
-from PySide6.QtCore import QSize, Qt, Slot
-from PySide6.QtWidgets import QDialogButtonBox, QHBoxLayout, QListWidget, QListWidgetItem, QWidget
+from PySide6.QtCore import QModelIndex, QPersistentModelIndex, QSize, Qt, Slot
+from PySide6.QtGui import (
+    QAbstractTextDocumentLayout,
+    QFont,
+    QPainter,
+    QTextCharFormat,
+    QTextCursor,
+    QTextDocument,
+)
+from PySide6.QtWidgets import (
+    QAbstractItemView,
+    QDialogButtonBox,
+    QHBoxLayout,
+    QListWidget,
+    QListWidgetItem,
+    QStyle,
+    QStyledItemDelegate,
+    QStyleOptionViewItem,
+    QWidget,
+)
 
 from deepseek_r1.core.errors import R1Error
 from deepseek_r1.core.i18n import join_list, tr, trn
@@ -18,7 +36,6 @@ from r1desk.store import AnswerSources
 from r1desk.theme import set_role
 from r1desk.widgets.bounded_dialog import BoundedDialog
 from r1desk.widgets.layouts import put_inside, with_properties
-from r1desk.widgets.marked_items import MARKS_ROLE, MarkedItems
 from r1desk.widgets.text_label import push_button, text_label
 
 _SUITED = QSize(720, 520)
@@ -26,6 +43,8 @@ _SHOWN_CHARACTERS = 220
 _TOOLTIP_CHARACTERS = 1_500
 _TICKED, _UNTICKED = Qt.CheckState.Checked, Qt.CheckState.Unchecked
 _PASSAGE = Qt.ItemDataRole.UserRole
+_Index = QModelIndex | QPersistentModelIndex
+MARKS_ROLE = Qt.ItemDataRole.UserRole + 1  # (start, end) of each bold word in the item's text
 
 
 class PassagesDialog(BoundedDialog):
@@ -138,3 +157,48 @@ class PassagesDialog(BoundedDialog):
         )
         self.note.setText(text if added else tr("Nothing else was found."))
         self.list.scrollToBottom()
+
+
+class MarkedItems(QStyledItemDelegate):
+    """Draws an item as Qt does, its text by itself."""
+
+    def paint(self, painter: QPainter, option: QStyleOptionViewItem, index: _Index) -> None:
+        own = QStyleOptionViewItem(option)
+        self.initStyleOption(own, index)
+        style = own.widget.style()
+        place = style.subElementRect(QStyle.SubElement.SE_ItemViewItemText, own, own.widget)
+        document = self._document(own, index, place.width())
+        own.text = ""
+        style.drawControl(QStyle.ControlElement.CE_ItemViewItem, own, painter, own.widget)
+        colours = QAbstractTextDocumentLayout.PaintContext()
+        colours.palette = own.palette
+        painter.save()
+        painter.translate(place.topLeft())
+        document.documentLayout().draw(painter, colours)
+        painter.restore()
+
+    def sizeHint(self, option: QStyleOptionViewItem, index: _Index) -> QSize:
+        own = QStyleOptionViewItem(option)
+        self.initStyleOption(own, index)
+        view = own.widget
+        width = view.viewport().width() if isinstance(view, QAbstractItemView) else 0
+        own.rect.setWidth(width)
+        own.rect.setHeight(10_000)
+        place = view.style().subElementRect(QStyle.SubElement.SE_ItemViewItemText, own, view)
+        height = self._document(own, index, place.width()).size().height()
+        return QSize(width, round(height) + 4)
+
+    @staticmethod
+    def _document(option: QStyleOptionViewItem, index: _Index, width: int) -> QTextDocument:
+        document = QTextDocument(option.text)
+        document.setDefaultFont(option.font)
+        document.setDocumentMargin(2)
+        document.setTextWidth(width)
+        bold = QTextCharFormat()
+        bold.setFontWeight(QFont.Weight.Bold)
+        cursor = QTextCursor(document)
+        for start, end in index.data(MARKS_ROLE) or ():
+            cursor.setPosition(start)
+            cursor.setPosition(end, QTextCursor.MoveMode.KeepAnchor)
+            cursor.mergeCharFormat(bold)
+        return document

@@ -19,8 +19,8 @@ from deepseek_r1.catalogue.download_spec import DownloadPhase, other_source
 from deepseek_r1.catalogue.known_models import find_draft
 from deepseek_r1.core.i18n import tr
 from deepseek_r1.core.units import format_size
+from r1desk.chat.values.duration import price_text
 from r1desk.models.downloads import Download, DownloadState
-from r1desk.models.formatting import format_duration
 from r1desk.theme import explain, set_role
 from r1desk.widgets.layouts import discard, filled, put_inside
 from r1desk.widgets.text_label import ElidedLabel, call_with, text_label, tool_button
@@ -61,7 +61,7 @@ class DownloadRow(QFrame):
         self.status = text_label("", "dim")
         self.bar = QProgressBar(textVisible=False)
         self.bar.setAccessibleName(tr("Progress of {file}", file=file))
-        self.load_button = QPushButton()
+        self.load_button = QPushButton(tr("Load and chat"))
         set_role(self.load_button, "primary")
         self.pause_button = QPushButton(tr("Pause"))
         self.resume_button = QPushButton(tr("Resume"))
@@ -85,13 +85,11 @@ class DownloadRow(QFrame):
         layout.addWidget(self.bar)
         layout.addWidget(self.status)
 
-    def show_download(self, download: Download, loadable_draft: str = "") -> None:
-        """Show the download's state and progress; for the draft see `DownloadList`."""
+    def show_download(self, download: Download) -> None:
+        """Show the download's state and progress."""
         state, progress = download.state, download.progress
-        is_draft = find_draft(self.file) is not None  # it does not chat
-        loadable = not is_draft or self.file == loadable_draft
-        self.load_button.setText(tr("Load the model with it") if is_draft else tr("Load and chat"))
-        self.load_button.setVisible(state is DownloadState.DONE and loadable)
+        chats = find_draft(self.file) is None  # a draft model is loaded with another: in the panel
+        self.load_button.setVisible(state is DownloadState.DONE and chats)
         self.pause_button.setVisible(state in (DownloadState.RUNNING, DownloadState.QUEUED))
         self.resume_button.setVisible(state in (DownloadState.PAUSED, DownloadState.FAILED))
         done, failed = state is DownloadState.DONE, state is DownloadState.FAILED
@@ -131,11 +129,8 @@ class DownloadList(QWidget):
         self._layout = filled(QVBoxLayout(self), spacing=6)
         self.hide()
 
-    def show_downloads(self, downloads: Sequence[Download], loadable_draft: str = "") -> None:
-        """Show these by state; those in the same state keep their order.
-
-        `loadable_draft` is the file of a draft model that the present model can be loaded with.
-        """
+    def show_downloads(self, downloads: Sequence[Download]) -> None:
+        """Show these by state; those in the same state keep their order."""
         in_order = sorted(downloads, key=lambda each: _ORDER.index(each.state))
         wanted = {each.spec.file: each for each in in_order[: self._most]}
         for file in list(self.rows):
@@ -147,7 +142,7 @@ class DownloadList(QWidget):
                 self.rows[file].requested.connect(self.requested)
             if self._layout.indexOf(self.rows[file]) != place:
                 self._layout.insertWidget(place, self.rows[file])
-            self.rows[file].show_download(download, loadable_draft)
+            self.rows[file].show_download(download)
         self.setVisible(bool(wanted))
 
 
@@ -183,7 +178,7 @@ def _format_running(download: Download, amount: str) -> str:
     parts = [amount, rate]
     if progress.total_bytes:
         left_s = (progress.total_bytes - progress.done_bytes) / progress.bytes_s
-        parts.append(tr("{time} left", time=format_duration(left_s)))
+        parts.append(tr("{time} left", time=price_text(left_s)))
     return " · ".join(parts)
 
 
