@@ -1,3 +1,4 @@
+#pragma once  // `installer/release.py` starts a build that asks for it as well
 // Included before all of llama.cpp where GCC compiles it: its _tile_loadconfig tells the compiler of
 // 8 of the 64 bytes that the instruction reads, so the others may never be written, and the engine
 // ends at its first product (https://gcc.gnu.org/bugzilla/show_bug.cgi?id=114098, mended in GCC 11.5,
