@@ -188,3 +188,15 @@ def test_the_native_library_is_compiled_again_when_a_source_is_newer(tmp_path: P
     assert from_source.native_library_is_current(tmp_path)
     os.utime(library, (0, 0))
     assert not from_source.native_library_is_current(tmp_path)
+
+
+@pytest.mark.skipif(not shutil.which("g++") or platform.machine() != "x86_64", reason="GCC's AMX")
+def test_a_build_within_a_build_compiles_for_amx(tmp_path, monkeypatch):
+    """`installer/release.py` starts the bundle's build in the environment of its own."""
+    source = tmp_path / "empty.cpp"
+    source.touch()
+    monkeypatch.setattr(os, "environ", toolchain.own_environment())
+    flags = shlex.split(toolchain.own_environment()["CXXFLAGS"])
+    command = ["g++", "-mamx-tile", *flags, "-c", str(source), "-o", str(tmp_path / "empty.o")]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
