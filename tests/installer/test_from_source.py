@@ -190,7 +190,10 @@ def test_the_native_library_is_compiled_again_when_a_source_is_newer(tmp_path: P
     assert not from_source.native_library_is_current(tmp_path)
 
 
-@pytest.mark.skipif(not shutil.which("g++") or platform.machine() != "x86_64", reason="GCC's AMX")
+@pytest.mark.skipif(
+    sys.platform != "linux" or not shutil.which("g++") or platform.machine() != "x86_64",
+    reason="GCC's AMX",
+)
 def test_a_build_within_a_build_compiles_for_amx(tmp_path, monkeypatch):
     """`installer/release.py` starts the bundle's build in the environment of its own."""
     source = tmp_path / "empty.cpp"
