@@ -50,14 +50,19 @@ def draft_of(session: Session) -> str:
     return Path(session.preferences.load.draft_model).name
 
 
-def test_the_panel_downloads_it_and_the_model_is_loaded_with_it(
-    qtbot, own_profile, engine, seven, hub, draft
-):
-    def with_seven(stored: Preferences) -> None:
-        stored.model_path = str(seven)
-        stored.panel_visible = True
-        stored.load = LoadSettings(context_length=512)
+@pytest.fixture
+def with_seven(seven):
+    def stored(preferences: Preferences) -> None:
+        preferences.model_path = str(seven)
+        preferences.panel_visible = True
+        preferences.load = LoadSettings(context_length=512)
 
+    return stored
+
+
+def test_the_panel_downloads_it_and_the_model_is_loaded_with_it(
+    qtbot, own_profile, engine, with_seven, hub, draft
+):
     with running_session(qtbot, own_profile, with_seven, engine) as session:
         session.downloads.policy = QUICK
         wait_ready(qtbot, session)
@@ -77,6 +82,19 @@ def test_the_panel_downloads_it_and_the_model_is_loaded_with_it(
         assert row.button.text() == draft.file
         assert not row.offered.isVisibleTo(row)
         assert engine.received(LoadRequest)[-1].settings.draft_model.endswith(draft.file)
+
+
+def test_a_draft_model_of_an_earlier_session_is_not_downloaded_again(
+    qtbot, own_profile, engine, with_seven, draft
+):
+    tiny_llama(own_profile / "models" / draft.file)
+    with running_session(qtbot, own_profile, with_seven, engine) as session:
+        wait_ready(qtbot, session)
+        row = session.window.panel.load.draft_model
+        qtbot.waitUntil(lambda: row.offered.text() == "Load with it")
+        with qtbot.waitSignal(session.models.loaded):
+            click(row.offered)
+        assert draft_of(session) == draft.file
 
 
 def test_a_model_that_was_downloaded_with_it_is_loaded_with_it(qtbot, ready, tmp_path, hub, draft):

@@ -19,6 +19,7 @@ from deepseek_r1.catalogue.download_spec import (
     RetryPolicy,
 )
 from deepseek_r1.catalogue.errors import DownloadStopped
+from deepseek_r1.catalogue.installed import model_files
 from deepseek_r1.core import log
 from deepseek_r1.core.errors import ErrorReport, R1Error
 from deepseek_r1.core.models_folders import models_dirs
@@ -26,8 +27,8 @@ from r1desk.platform.background_thread import Give, ask_in_background, give_in_b
 from r1desk.platform.helper_processes import add_helper, remove_helper
 from r1desk.platform.tasks import Tasks, task
 
-# A folder, its unfinished files and how many bytes of each have arrived.
-_Partial = tuple[Path, Iterable[tuple[DownloadSpec, int]]]
+# A folder, its unfinished files with how many bytes of each have arrived, and its models' files.
+_Found = tuple[Path, Iterable[tuple[DownloadSpec, int]], Iterable[Path]]
 
 
 class DownloadState(StrEnum):
@@ -74,7 +75,7 @@ class Downloads(QObject):
         self._stop = Stop()
         self._delete_running = False  # as soon as it has stopped
         self._closed = False
-        self._arrived: dict[str, Path] = {}  # the files that were downloaded, by their names
+        self._arrived: dict[str, Path] = {}  # the files that are there, by their names
 
     @property
     def items(self) -> tuple[Download, ...]:
@@ -84,20 +85,22 @@ class Downloads(QObject):
     def set_folder(self, folder: Path) -> None:
         """Use another folder for downloads that have no bytes yet; the others keep theirs."""
         self.folder = folder
-        self.find_partial()
+        self.find_files()
 
     @task
-    async def find_partial(self) -> None:
-        """Find the partial downloads of earlier sessions; they stay paused until resumed."""
+    async def find_files(self) -> None:
+        """Find the files of earlier sessions; partial ones stay paused until resumed."""
         folders = dict.fromkeys((self.folder, *models_dirs()))
 
-        def unfinished() -> Sequence[_Partial]:
-            return [(folder, partial_file.unfinished(folder)) for folder in folders]
+        def found() -> Sequence[_Found]:
+            return [(each, partial_file.unfinished(each), model_files(each)) for each in folders]
 
-        for folder, files in await ask_in_background(unfinished):
-            for spec, done in files:
+        for folder, unfinished, models in await ask_in_background(found):
+            for spec, done in unfinished:
                 paused = _download(spec, folder, DownloadState.PAUSED, done)
                 self._all.setdefault(spec.file, paused)
+            for path in models:
+                self._arrived.setdefault(path.name, path)
         self.changed.emit()
 
     def start(self, spec: DownloadSpec, *, load_after: bool = False, draft: str = "") -> None:
@@ -138,7 +141,7 @@ class Downloads(QObject):
         self.start(spec, draft=draft.file if draft is not None else "")
 
     def arrived(self, file: str) -> Path | None:
-        """Where a file is that was downloaded since the start."""
+        """Where a file is that was downloaded, now or in an earlier session."""
         return self._arrived.get(file)
 
     @Slot(str)

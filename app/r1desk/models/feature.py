@@ -117,9 +117,9 @@ class ModelsFeature(Feature[ModelsWindow]):
         ]
 
     def start(self) -> None:
-        """Load the model of last time, and find what was not downloaded to its end."""
+        """Load the model of last time, and find the files of earlier downloads."""
         self.controller.ensure_loading()  # a quick user may have asked already
-        self.downloads.find_partial()
+        self.downloads.find_files()
 
     def close(self) -> None:
         """Pause the downloads; they go on at the next start."""
