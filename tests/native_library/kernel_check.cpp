@@ -228,7 +228,7 @@ int main() {
                       {"NEON", attend_neon() != nullptr, attend_neon()}};
     for (const auto &each : attentions)
         for (const int64_t width : {32, 64, 128})
-            for (const int64_t tokens : {1, 3, 8})
+            for (const int64_t tokens : {1, 3, 8, 40})
                 if (each.runs) check_attention(each.name, each.attend, width, tokens, 333);
     if (x86.sse42) check_formats("SSE4.2", formats_sse42());
     if (x86.avx2) check_formats("AVX2", formats_avx2());
