@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 from PySide6.QtCore import QCoreApplication, QEvent, QPoint, QPointF, Qt
 from PySide6.QtGui import QAccessible, QWheelEvent
-from PySide6.QtWidgets import QApplication, QComboBox, QLabel, QWidget
+from PySide6.QtWidgets import QApplication, QComboBox, QLabel, QStyleOptionButton, QWidget
 from pytestqt.qtbot import QtBot
 
 from deepseek_r1.core.errors import ModelFileMissing
@@ -453,6 +453,21 @@ def test_a_button_that_goes_leaves_the_keyboard_in_its_row(qtbot: QtBot, panel: 
         row.set_value(value)
         assert not button.isVisible()
         assert panel.focusWidget() is row.button
+
+
+def test_a_long_name_of_a_file_keeps_its_beginning_and_end(qtbot: QtBot, panel: PerformancePanel):
+    open_all(panel)
+    panel.show()
+    qtbot.waitExposed(panel)
+    row = panel.load.draft_model
+    row.set_value("/models/DeepSeek-R1-DRAFT-Qwen2.5-0.5B-Q4_K_M.gguf")
+    drawn = QStyleOptionButton()
+    row.button.initStyleOption(drawn)
+    assert drawn.text.startswith("DeepS")
+    assert "…" in drawn.text
+    assert drawn.text.endswith(".gguf")
+    assert row.button.fontMetrics().horizontalAdvance(drawn.text) < row.button.width()
+    assert row.button.text() == "DeepSeek-R1-DRAFT-Qwen2.5-0.5B-Q4_K_M.gguf"
 
 
 @pytest.fixture

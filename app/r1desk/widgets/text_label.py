@@ -11,6 +11,8 @@ from PySide6.QtWidgets import (
     QLineEdit,
     QMenu,
     QPushButton,
+    QStyle,
+    QStyleOptionButton,
     QToolButton,
     QWidget,
 )
@@ -117,3 +119,14 @@ class ElidedField(QLineEdit):
         painter.setPen(self.palette().color(self.foregroundRole()))
         painter.drawText(self.contentsRect(), Qt.AlignmentFlag.AlignVCenter, shown)
         painter.end()
+
+
+class ElidedButton(QPushButton):
+    """A button that leaves out the middle of a text that is too long; screen readers get all."""
+
+    def initStyleOption(self, option: QStyleOptionButton) -> None:
+        super().initStyleOption(option)
+        contents = QStyle.SubElement.SE_PushButtonContents
+        width = self.style().subElementRect(contents, option, self).width()
+        middle = Qt.TextElideMode.ElideMiddle
+        option.text = self.fontMetrics().elidedText(option.text, middle, width)

@@ -11,7 +11,7 @@ from r1desk.models.widgets.open_dialog import model_dialog
 from r1desk.performance.widgets.setting_rows import SettingRow
 from r1desk.theme import explain
 from r1desk.widgets.layouts import put_inside, with_properties
-from r1desk.widgets.text_label import call_with
+from r1desk.widgets.text_label import ElidedButton, call_with
 
 
 class FileRow(SettingRow):
@@ -24,7 +24,7 @@ class FileRow(SettingRow):
         super().__init__(info)
         self._path = ""
         self._offer_tip = ""
-        self.button = QPushButton()
+        self.button = ElidedButton()
         self.none = QPushButton(tr("Remove"))
         self.offered = QPushButton()
         self._set_up(self.button, self.none, self.offered)
