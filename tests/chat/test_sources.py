@@ -38,7 +38,7 @@ def links(view: ChatView) -> dict[str, str]:
 
 
 def show_cited(show: Show, text: str, sources: AnswerSources | None = SOURCES) -> None:
-    given = sources and sources.cited_by(text)
+    given = sources and sources.of_answer(text)
     show([user(1, "Why?"), answer(2, text, sources=given)])
 
 
@@ -117,7 +117,7 @@ def test_the_nearest_passage_can_be_looked_at_where_an_answer_is_from_none(view,
     assert button.text() == "The answer cites nothing · whole document"
     assert menu_of(button) == ["[2] a.txt · not cited"]
     show_cited(show, "Nobody knows.", sources)
-    assert menu_of(view.view(2).sources) == ["[1] a.txt · not cited"]
+    assert menu_of(view.view(2).sources) == []
 
 
 def test_what_an_answer_is_given_stands_above_it_while_it_is_written(view, show):
@@ -132,7 +132,7 @@ def test_sources_are_stored_exported_and_imported(tmp_path: Path) -> None:
     with Store(tmp_path / "one.db") as store, Store(tmp_path / "two.db") as other:
         key = store.conversations.create().id
         question = store.messages.append_user(key, "Why?", None)
-        given = SOURCES.cited_by("Because [1].")
+        given = SOURCES.of_answer("Because [1].")
         begun = store.messages.begin_answer(key, question.id, "R1", given)
         store.messages.finish_answer(begun.id, "Because [1].")
         assert store.messages.path(key)[-1].sources == given

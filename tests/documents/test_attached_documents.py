@@ -95,7 +95,7 @@ def finished() -> GenerationFinished:
 
 def test_a_continued_answer_has_cited_what_its_beginning_cites():
     passage = Passage("a" * 64, "diary.txt", 0, Place(), "closed in May", 0, 13)
-    sourced = SourcedAnswer([Source(1, passage)], PartialAnswer(text="In May [1]"))
+    sourced = SourcedAnswer([Source(1, passage)], "", PartialAnswer(text="In May [1]"))
     sourced(AnswerDelta(text=", it says."))
     assert sourced(finished()).sources[0].cited
 
@@ -110,7 +110,7 @@ def test_an_answer_about_a_picture_names_it_also_where_it_cites_nothing():
     passages = (
         Passage("a" * 64, "a.pdf", n, place, text, 0, 9) for n, (text, place) in enumerate(texts)
     )
-    sourced = SourcedAnswer([Source(n, each) for n, each in enumerate(passages, 1)])
+    sourced = SourcedAnswer([Source(n, each) for n, each in enumerate(passages, 1)], "")
     sourced(AnswerDelta(text="I do not know."))
     (source,) = sourced(finished()).sources
     assert (source.n, source.cited, source.picture_confidence) == (2, False, 0.97)

@@ -6,17 +6,10 @@ from deepseek_r1.core.messages import Message, Role
 from deepseek_r1.documents.document import (
     Block,
     Document,
-    Passage,
     Place,
-    Source,
-    citations,
-    cited,
-    claims,
-    listed,
 )
 from deepseek_r1.documents.document_prompt import nearest_first, plan, whole_documents, whole_text
 from deepseek_r1.documents.index import DocumentIndex
-from deepseek_r1.documents.passages import best_sentence
 
 SHA = "a" * 64
 ANSWERED = Message(role=Role.ASSISTANT, content="It is as it is.")
@@ -247,82 +240,6 @@ def test_the_documents_come_before_the_conversations_own_instructions(index):
     made = plan(index, [SHA], conversation, 50_000, Model())
     assert made.messages[0].content == f"{made.system}\n\nBe short."
     assert list(made.messages[1:]) == conversation[1:]
-
-
-def _sources(*numbers: int) -> list[Source]:
-    passage = Passage(SHA, "diary.pdf", 0, Place(page=1), "text", 0, 4)
-    return [Source(n, passage) for n in numbers]
-
-
-@pytest.mark.parametrize(
-    ("answer", "found"),
-    [
-        ("It burned [1].", [("[1]", True)]),
-        ("It burned [1][3].", [("[1]", True), ("[3]", False)]),
-        ("Both [1, 2].", [("1", True), ("2", True)]),
-        ("烧毁了【2】。", [("【2】", True)]),
-        ("`a[1]` and ```\nb[2]\n``` and [1](http://x) [x] []", []),
-    ],
-)
-def test_a_citation_is_known_or_made_up(answer, found):
-    sent = {1, 2}
-    seen = [(answer[start:end], number in sent) for start, end, number in citations(answer)]
-    assert seen == found
-
-
-def test_the_sentence_that_is_cited_is_the_one_with_most_words_of_the_claim():
-    text = "The rules are old. Version 3.5 of\nthe tower opens at nine. Gate 7 is red.\n• Bob."
-    answer = (
-        "First. The tower, version 3.5, opens [1]. Nobody knows. Gate 7 is red [2, 1]. 门卫在[3]。"
-    )
-    assert claims(answer, 2) == "Gate 7 is red"
-    assert claims(answer, 1) == "The tower, version 3.5, opens Gate 7 is red"
-    assert (claims(answer, 3), claims(answer, 4)) == ("门卫在", "")
-    assert best_sentence(text, "The tower, version 3.5, opens") == (
-        "Version 3.5 of\nthe tower opens at nine."
-    )
-    assert best_sentence(text, claims(answer, 2)) == "Gate 7 is red."
-    assert best_sentence(text, "zebra") == text
-
-
-def test_a_copied_passage_is_marked_where_its_number_stands_before_it():
-    text = "Null has a history. I call it my mistake of a billion dollars. It was easy to make."
-    answer = "Its inventor said:\n\n[5] (The Option Enum)\nI call it my mistake.\n\nSo it is.\n[6]"
-    assert best_sentence(text, claims(answer, 5)).startswith("I call it my mistake")
-    assert claims(answer, 6) == "So it is."
-
-
-def test_of_what_is_cited_that_with_most_names_of_the_answer_comes_first():
-    texts = "Ports of France.", "Ships sail from Brest.", "The harbour of Brest in France."
-    sources = [
-        Source(n, Passage("a", "a.txt", n, Place(), text, 0, 1)) for n, text in enumerate(texts, 1)
-    ]
-    found = listed("It is in Brest, in France [1][2][3].", sources)
-    assert [each.n for each in found] == [3, 1, 2]
-
-
-def test_cited_sources_come_first():
-    marked = cited("So it is [3], and [9].", _sources(1, 2, 3))
-    assert [(each.n, each.cited) for each in marked] == [(3, True), (1, False), (2, False)]
-
-
-@pytest.mark.parametrize(
-    ("answer", "numbers"),
-    [
-        ("It is [2].", [2]),
-        ("In Brest the harbour was closed for 1,200 days.", [1]),
-        ("For 1200 days.", [1]),
-        ("Brest is in France.", []),  # a name that begins a sentence, and one of elsewhere
-        ("共1200天。", [1]),
-        ("A pin keeps a package.", []),
-    ],
-)
-def test_what_is_listed_is_cited_or_has_names_and_numbers_of_the_answer(answer, numbers):
-    texts = "The harbour of Brest was closed for 1,200 days (一千).", "A ferry.", "Route 12000."
-    sources = [
-        Source(n, Passage("a", "a.txt", n, Place(), text, 0, 1)) for n, text in enumerate(texts, 1)
-    ]
-    assert [each.n for each in listed(answer, sources)] == numbers
 
 
 def test_a_thousand_documents_do_not_fill_the_prompt_with_their_names():

@@ -73,23 +73,23 @@ def answer_events(
     json_schema: str = "",
 ) -> Iterator[Event]:
     """Return the events of an answer about the documents, the last one with its sources."""
-    sources: tuple[Source, ...] = ()
+    sources, question = tuple[Source, ...](), ""
     if documents.added and loaded is not None and not isinstance(messages, RawPrompt):
         most = most_prompt_tokens(loaded.facts.context_length, sampling.max_tokens)
         compares = bool(loaded.facts.embedding_model)
         planned = plan(documents, list(documents.added), messages, most, engine, compares=compares)
-        messages, sources = planned.messages, planned.sources
+        messages, sources, question = planned.messages, planned.sources, planned.asked
         if not planned.whole:
             n = sum(each.passage.sha256 not in planned.documents for each in sources)
             console.aside(tr("The documents are too long, so {n} passages of them are sent.", n=n))
     events = engine.generate(messages, sampling, continues=continues, json_schema=json_schema)
-    return map(SourcedAnswer(sources, continues), events)
+    return map(SourcedAnswer(sources, question, continues), events)
 
 
 def show_sources(sources: Sequence[AnswerSource], documents: DocumentIndex) -> None:
     """Print the sources of an answer, if there are documents."""
     for each in sources:
-        note = "" if each.cited else f" ({tr('not cited')})"
-        console.answer(f"[{each.n}] {join_list([each.document, each.place])}{note}\n")
-    if documents.added and not any(each.cited for each in sources):
-        console.aside(tr("The answer cites nothing."))
+        sentence = " ".join(each.sentence.split())
+        console.answer(f"[{each.n}] {join_list([each.document, each.place])}: {sentence}\n")
+    if documents.added and not sources:
+        console.aside(tr("No passage of the documents carries this answer."))

@@ -372,22 +372,25 @@ class GenerationStats(_Event):
 
 
 class AnswerSource(_Event):
-    """A passage of a document that the model was sent as [n]; `cited`: the answer names it."""
+    """A passage of a document that the model was sent as [n]; `cited`: the answer names it.
+
+    `sentence` is the one of `text` that is nearest to the answer and its question.
+    """
 
     n: int
     document: str  # its file's name
     page: int | None = None
     place: str = ""  # the page, row, line or heading, in the current language
     text: str
+    sentence: str = ""
     cited: bool
     picture_confidence: float | None = None  # from 0 to 1, of a text read from a picture
 
 
 class GenerationFinished(_Event):
-    """The last event of every answer. `sources` are passages of documents.
+    """The last event of every answer. `sources` are passages of documents: see `documents.sources`.
 
-    Those that the answer cites come first, then those that have names and numbers of it. Where it
-    has none of these, but was given text of pictures, the best passage of that is here.
+    Where no passage carries the answer, but text of pictures was sent, the best of that is here.
     """
 
     kind: Literal["generation_finished"] = "generation_finished"

@@ -9,12 +9,12 @@ from typing import TypeVar
 from deepseek_r1.core.events import AnswerDelta, AnswerSource, Event, GenerationFinished
 from deepseek_r1.core.heap import trim_heap
 from deepseek_r1.core.messages import PartialAnswer
-from deepseek_r1.documents.document import Source, listed
+from deepseek_r1.documents.document import Source
 from deepseek_r1.documents.errors import DocumentRefused, PdfLocked
 from deepseek_r1.documents.index import DocumentIndex
-from deepseek_r1.documents.passages import nearest_source
 from deepseek_r1.documents.reading import document_files, file_sha256, read_document
 from deepseek_r1.documents.reading_memory import MEMORY_MIB, ReadingMemory
+from deepseek_r1.documents.sources import best_sentence, claims, listed
 
 _EventT = TypeVar("_EventT", bound=Event)
 
@@ -95,8 +95,11 @@ def _add(
 class SourcedAnswer:
     """Adds the sources to the last event of an answer, or of the continuation of one."""
 
-    def __init__(self, sources: Sequence[Source], continues: PartialAnswer | None = None) -> None:
-        self._sources, self._text = sources, continues.text if continues is not None else ""
+    def __init__(
+        self, sources: Sequence[Source], question: str, continues: PartialAnswer | None = None
+    ) -> None:
+        self._sources, self._question = sources, question
+        self._text = continues.text if continues is not None else ""
 
     def __call__(self, event: _EventT) -> _EventT:
         """Take the next event of the answer, and return it."""
@@ -105,16 +108,19 @@ class SourcedAnswer:
         if not isinstance(event, GenerationFinished) or not self._sources:
             return event
         of_pictures = [each for each in self._sources if each.passage.place.sure is not None]
-        chosen = tuple(
-            AnswerSource(
-                n=each.n,
-                document=each.passage.name,
-                page=each.passage.place.page,
-                place=each.passage.place.label(),
-                text=each.passage.text,
-                cited=each.cited,
-                picture_confidence=each.passage.place.sure,
-            )
-            for each in listed(self._text, self._sources) or nearest_source(self._text, of_pictures)
+        found = listed(self._text, self._sources, self._question) or of_pictures[:1]
+        return event.model_copy(update={"sources": tuple(map(self._as_source, found))})
+
+    def _as_source(self, source: Source) -> AnswerSource:
+        passage = source.passage
+        claim = claims(self._text, source.n) or self._text
+        return AnswerSource(
+            n=source.n,
+            document=passage.name,
+            page=passage.place.page,
+            place=passage.place.label(),
+            text=passage.text,
+            sentence=best_sentence(passage.text, claim, self._question),
+            cited=source.cited,
+            picture_confidence=passage.place.sure,
         )
-        return event.model_copy(update={"sources": chosen})

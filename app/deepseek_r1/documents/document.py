@@ -1,10 +1,10 @@
-"""A document's text, passages of it, sources of an answer, and the citations [n] that name them."""
+"""A document's text, its passages, and those that are sent to the model."""
 
 import re
-from collections.abc import Collection, Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
 from functools import lru_cache
-from itertools import islice, pairwise
+from itertools import islice
 from typing import Final
 from unicodedata import normalize
 
@@ -15,22 +15,7 @@ BETWEEN_BLOCKS: Final = "\n\n"
 # Not translated: a text has the same tokens whatever language the window speaks.
 PICTURE_LINE: Final = "[Read from a picture, {sure:.0%} sure.]\n"
 PICTURE_MARK: Final = re.compile(r"\[Read from a picture, \d+% sure\.\]\n?")
-# Code is skipped: `a[1]` is no citation. Neither is the text of a link, [1](address).
-_FOUND = re.compile(
-    r"```.*?(?:```|\Z)|`[^`\n]*`|[\[【](\d{1,5}(?:\s*[,，、;–-]\s*\d{1,5})*)[\]】](?!\()", re.DOTALL
-)
-_NUMBER = re.compile(r"\d+")
-_ENDED = re.compile(r"(?<=[.!?])\s+|(?<=[。！？；])|\n")  # a sentence, or a line
-_OPENED = re.compile(
-    r"[\[【][\d\s,，、;–-]*\Z"
-)  # a citation of several, before the one that is meant
-_CLAIM: Final = 400  # characters before a citation
-# What has a digit, and words with a capital letter that does not begin a sentence.
-_NUMBER_OR_NAME = re.compile(r"(?<![A-Za-z\d])[A-Za-z]*+\d[\w.:/-]*\w|(?<=[\w,;:(] )\w+", re.ASCII)
-_THOUSANDS = re.compile(r"(?<=\d)[,\u202f'](?=\d{3})")
-_BEST: Final = 12  # sources that are listed where the answer does not cite them
 _MOST_PLACES: Final = 200  # of a text on a page
-_SHARED: Final = 2  # names and numbers that an answer has of a passage which it does not cite
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,65 +110,3 @@ def places_of_letters(text: str, parts: Iterable[str]) -> Iterator[tuple[int, in
 @lru_cache(4_096)  # a page has few different characters
 def _letters(text: str) -> str:
     return "".join(c for c in normalize("NFKC", text).casefold() if c.isalnum())
-
-
-def citations(answer: str) -> Iterator[tuple[int, int, int]]:
-    """Yield the start, the end and the number of each citation, in order.
-
-    `[2]` is covered as a whole; of `[2, 3]` each number by itself. The model may make a number up:
-    one that was not sent must not become a link.
-    """
-    for match in _FOUND.finditer(answer):
-        numbers = list(_NUMBER.finditer(answer, *match.span(1))) if match[1] else []
-        for number in numbers:
-            start, end = (match if len(numbers) == 1 else number).span()
-            yield start, end, int(number[0])
-
-
-def claims(answer: str, number: int) -> str:
-    """Return what an answer says with each citation of this number.
-
-    The sentence before it, or its beginning; what follows one that begins a line, as the numbers of
-    the prompt do: a small model copies a passage with its number.
-    """
-    found = []
-    for (start, end, n), following in pairwise([*citations(answer), (len(answer), 0, 0)]):
-        if n != number:
-            continue
-        before = _OPENED.sub("", answer[max(0, start - _CLAIM) : start]).rstrip(" ")
-        after = answer[end : min(following[0], end + _CLAIM)]
-        copied = before[-1:] in {"", "\n"} and any(map(str.isalnum, after.partition("\n")[0]))
-        found.append(after.strip() if copied else _ENDED.split(before.rstrip())[-1])
-    return " ".join(found)
-
-
-def cited(answer: str, sources: Iterable[Source]) -> tuple[Source, ...]:
-    """Return the sources with `cited` as the answer has it; the cited ones first."""
-    numbers = {number for _, _, number in citations(answer)}
-    marked = [replace(each, cited=each.n in numbers) for each in sources]
-    return tuple(sorted(marked, key=lambda each: not each.cited))
-
-
-def listed(answer: str, sources: Sequence[Source]) -> tuple[Source, ...]:
-    """The sources that an answer cites, then those of the best that have names and numbers of it.
-
-    `sources` come best first. Of those that are cited, and of the others, those with most of these
-    come first.
-    """
-    wanted, best = _names_and_numbers(answer), {each.n for each in sources[:_BEST]}
-    shared = {each.n: _shared(each.passage.text, wanted) for each in sources if each.n in best}
-    least = max(1, min(_SHARED, len(wanted)))  # or the only one
-    found = (s for s in cited(answer, sources) if s.cited or shared.get(s.n, 0) >= least)
-    return tuple(sorted(found, key=lambda s: (not s.cited, -shared.get(s.n, 0))))
-
-
-def _names_and_numbers(text: str) -> set[str]:
-    found = _NUMBER_OR_NAME.findall(_THOUSANDS.sub("", _FOUND.sub(" ", text)))
-    return {each.casefold() for each in found if not each.islower() and len(each) > 1}
-
-
-def _shared(text: str, wanted: Collection[str]) -> int:
-    """How many of these it has."""
-    plain = _THOUSANDS.sub("", text).casefold()
-    edges = r"(?<![a-z0-9]){}(?![a-z0-9])".format
-    return sum(re.search(edges(re.escape(each)), plain) is not None for each in wanted)

@@ -76,6 +76,11 @@ class DocumentPrompt:
     tokens: int = 0
 
     @property
+    def asked(self) -> str:
+        """The question alone, as the user asked it."""
+        return self.conversation[-1].content
+
+    @property
     def messages(self) -> tuple[Message, ...]:
         """The conversation with the documents in it."""
         system, (*rest, last) = [self.system], self.conversation

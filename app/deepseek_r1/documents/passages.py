@@ -2,17 +2,15 @@
 
 import re
 import unicodedata
-from collections.abc import Container, Iterable, Iterator, Sequence
+from collections.abc import Container, Iterable, Iterator
 from dataclasses import replace
 from typing import Final
 
-from deepseek_r1.documents.document import BETWEEN_BLOCKS, Document, Passage, Place, Source
+from deepseek_r1.documents.document import BETWEEN_BLOCKS, Document, Passage, Place
 
 PASSAGE_TOKENS: Final = 200
 _MOST_TOKENS: Final = 270  # of a block that is not cut
 _HEADING_TOKENS: Final = 100  # so many before a heading, and it begins a passage
-# A full stop inside of a number or a name ends nothing, nor does a line of a paragraph.
-_SENTENCE = re.compile(r"(?:[^.!?。！？；\n]|\n(?![\n•*-])|[.!?](?=\S))+[.!?。！？；]*")
 _PART = re.compile(r".{16,1000}?(?:[.!?]\s+|[。！？；]+\s*|\n\s*|\Z)|.{1,1000}", re.DOTALL)
 
 # Characters of scripts without spaces: Thai and its neighbours, kana, Han, Hangul.
@@ -21,10 +19,12 @@ UNSPACED: Final = (
     "\U00020000-\U0003ffff"
 )
 _UNSPACED = re.compile(f"[{UNSPACED}]+")
-_COMPARED_CHARACTERS: Final = 2_000  # of an answer
 _MOST_TERMS: Final = 2_000  # of a question that are searched: each is counted first
 _JOINED = re.compile(r"\w+(?:[-./_:+@]\w+)*")
 _WORD = re.compile(r"[^\W_]+")
+_CONTENT = re.compile(r"\d+(?:[.:/-]\d+)*|[^\W\d_]+")
+_THOUSANDS = re.compile(r"(?<=\d)[,\u202f'](?=\d{3})")
+_ENDING = re.compile(r"(?<=\w{3})(?:ing|ed|es|s|e)$")
 # Words of questions, which say nothing about where an answer stands.
 _ASKING = frozenset(
     """a about am an and any are as at be been by can could did do does for from has have how i in
@@ -139,11 +139,12 @@ def indexed_terms(text: str, *more: str) -> str:
     whole = unicodedata.normalize("NFKC", "\n".join([text, *more]))
     if whole.isascii():
         return whole
-    pairs = (pair for run in _UNSPACED.findall(whole) for pair in _pairs(run))
+    pairs = (pair for run in _UNSPACED.findall(whole) for pair in character_pairs(run))
     return f"{_UNSPACED.sub(' ', whole)} {' '.join(pairs)}"
 
 
-def _pairs(run: str) -> list[str]:
+def character_pairs(run: str) -> list[str]:
+    """The pairs of neighbours in a run of characters without spaces; of one the character."""
     return [run[at : at + 2] for at in range(len(run) - 1)] or [run]
 
 
@@ -159,6 +160,24 @@ def named_terms(question: str) -> Iterable[str]:
     text = unicodedata.normalize("NFKC", question).lower()
     text = _ADDRESSED.sub(" ", _ASKED.sub(" ", text))
     return list(dict.fromkeys(_terms(text, _ASKING | _ADDRESSING)))[:_MOST_TERMS]
+
+
+def content_terms(text: str) -> set[str]:
+    """The words of a text without their endings, its numbers, and pairs of unspaced characters.
+
+    Words that only ask, join or refer are left out.
+    """
+    plain = _THOUSANDS.sub("", unicodedata.normalize("NFKC", text).casefold())
+    runs = _UNSPACED.findall(_ASKED.sub(" ", plain))
+    words = set(_CONTENT.findall(_UNSPACED.sub(" ", plain))) - _ASKING - _REFERRING
+    return {_stem(word) for word in words} | {pair for run in runs for pair in character_pairs(run)}
+
+
+def _stem(word: str) -> str:
+    """Of English and many other languages: baked, bakes and baking are one word."""
+    stem = _ENDING.sub("", word)
+    doubled = stem[-2:-1] == stem[-1:] and stem[-1:].isalpha()
+    return stem[:-1] if doubled else stem
 
 
 def is_of_all(question: str) -> bool:
@@ -224,25 +243,6 @@ def matched_terms(text: str, question: str) -> list[tuple[int, int]]:
     return found
 
 
-def best_sentence(text: str, claim: str) -> str:
-    """The sentence of a text with most words of a claim; all of it where none has two of them."""
-    sentences = [match.group().strip() for match in _SENTENCE.finditer(text)]
-    counts = [_shared(sentence, claim) for sentence in sentences]
-    most = max(counts, default=0)
-    return sentences[counts.index(most)] if most > 1 else text
-
-
-def nearest_source(answer: str, sources: Sequence[Source]) -> tuple[Source, ...]:
-    """The one with most words of an answer, the first of several; none where there is none."""
-    start = answer[:_COMPARED_CHARACTERS]
-    return tuple(sorted(sources, key=lambda each: -_shared(each.passage.text, start))[:1])
-
-
-def _shared(text: str, claim: str) -> int:
-    """The number of words of a claim that a text has, or other forms of them."""
-    return len({stem for _, stem in _stems(text, claim)})
-
-
 def _stems(text: str, question: str) -> list[tuple[int, str]]:
     """Where the words of a question begin in a text, and their stems."""
     terms = {term.strip('" *') for term in question_terms(question)}
@@ -258,5 +258,5 @@ def _terms(text: str, without: Container[str] = ()) -> list[str]:
         found += [f'"{joined}"'] * (len(terms) > 1)  # as a phrase too
         found += [f'"{word}"' for word in terms if word not in without]
     runs = _UNSPACED.findall(text)
-    pairs = [pair for run in runs for pair in _pairs(run) if len(run) > 1]
+    pairs = [pair for run in runs for pair in character_pairs(run) if len(run) > 1]
     return found + ([f'"{pair}"' for pair in pairs] or [f'"{run}" *' for run in runs])

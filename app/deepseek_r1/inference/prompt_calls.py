@@ -16,8 +16,7 @@ from deepseek_r1.core.i18n import tr
 from deepseek_r1.core.messages import AnswerRequest, Message, PromptInput, RawPrompt
 from deepseek_r1.core.settings import SamplingSettings, most_prompt_tokens
 from deepseek_r1.documents.attached_documents import SourcedAnswer, add_documents
-from deepseek_r1.documents.document import Source
-from deepseek_r1.documents.document_prompt import plan
+from deepseek_r1.documents.document_prompt import DocumentPrompt, plan
 from deepseek_r1.documents.errors import ReadingStopped
 from deepseek_r1.documents.index import DocumentIndex
 from deepseek_r1.documents.reading_memory import ReadingMemory
@@ -120,14 +119,17 @@ class PromptCalls(GenerationRunner):
         schema = options.pop("json_schema", None)
         text = schema_json(schema) if schema is not None else ""
         chosen = sampling_for(options.pop("sampling", None), max_tokens, options)
-        messages, sources = as_messages(prompt), tuple[Source, ...]()
+        messages, planned = as_messages(prompt), None
         with self._stoppable() as stop:
             if documents or documents == "":
                 with suppress(ReadingStopped):  # then the answer ends when it begins
-                    messages, sources = self._with_documents(messages, documents, chosen, stop)
+                    planned = self._with_documents(messages, documents, chosen, stop)
+                    messages = planned.messages
             answer = AnswerRequest(messages, chosen, text, continues, text_every_s)
             events = self._stream_answer(answer, stop)
-        return map(SourcedAnswer(sources, continues), events) if sources else events
+        if planned is None:
+            return events
+        return map(SourcedAnswer(planned.sources, planned.asked, continues), events)
 
     def _with_documents(
         self,
@@ -135,7 +137,7 @@ class PromptCalls(GenerationRunner):
         documents: Documents,
         sampling: SamplingSettings,
         stop: threading.Event,
-    ) -> tuple[tuple[Message, ...], tuple[Source, ...]]:
+    ) -> DocumentPrompt:
         if isinstance(messages, RawPrompt):
             raise WrongUsage(detail=tr("A raw prompt has no documents."))
         paths = (documents,) if isinstance(documents, str | Path) else documents
@@ -149,8 +151,7 @@ class PromptCalls(GenerationRunner):
         facts = self.loaded.facts
         most = most_prompt_tokens(facts.context_length, sampling.max_tokens)
         compares = bool(facts.embedding_model)
-        planned = plan(index, list(hashes), messages, most, self, compares=compares)
-        return planned.messages, planned.sources
+        return plan(index, list(hashes), messages, most, self, compares=compares)
 
     def answer(self, request: AnswerRequest) -> Iterator[GenerationEvent]:
         """Generate the answer as events, as `stream` does, to a request that is complete."""

@@ -3,7 +3,7 @@
 import base64
 import struct
 import time
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable
 from contextlib import aclosing
 from functools import partial
 from typing import Any
@@ -14,7 +14,6 @@ from fastapi.responses import JSONResponse, Response
 from deepseek_r1.core.events import Event
 from deepseek_r1.core.messages import RawPrompt
 from deepseek_r1.documents.attached_documents import SourcedAnswer
-from deepseek_r1.documents.document import Source
 from deepseek_r1.engine.output.generation_output import ResultCollector
 from deepseek_r1.engine.protocol.base import GenerationResult
 from deepseek_r1.server.admission import client_of
@@ -172,11 +171,12 @@ class ApiPaths:
         messages = self._service.warm_prompt.with_system_prompt(body.prompt())
         schema = body.answer_schema()
         sampling = body.chat_sampling(self._options.max_tokens)
-        sources: tuple[Source, ...] = ()
+        sourced = partial(SourcedAnswer, (), "")
         if documents:
             async with self._service.deadline():
                 planned = await self._uploads.prompt(documents, messages, sampling.max_tokens)
-            messages, sources = planned.messages, planned.sources
+            messages = planned.messages
+            sourced = partial(SourcedAnswer, planned.sources, planned.asked)
         head = ResponseHead(
             self._service.served_name, "chatcmpl", "chat.completion", body.n or 1, body.warning
         )
@@ -185,7 +185,7 @@ class ApiPaths:
                 ChatChoice(index, logprobs=sampling.logprobs),
                 partial(
                     self._answer,
-                    sources,
+                    sourced(),
                     client_of(request),
                     messages=messages,
                     sampling=each,
@@ -197,9 +197,8 @@ class ApiPaths:
         return await self._respond(request, body, head, answers)
 
     async def _answer(
-        self, sources: Sequence[Source], client: str, **fields: Any
+        self, sourced: SourcedAnswer, client: str, **fields: Any
     ) -> AsyncIterator[Event]:
-        sourced = SourcedAnswer(sources)
         async with aclosing(self._service.events(client, **fields)) as events:
             async for event in events:
                 yield sourced(event)

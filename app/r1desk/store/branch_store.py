@@ -79,7 +79,7 @@ class BranchStore:
         answer = self._messages.get(message_id)
         edited = replace(
             answer,
-            sources=answer.sources and answer.sources.cited_by(content),
+            sources=answer.sources and answer.sources.of_answer(content),
             content=content,
             state=MessageState.COMPLETE,
             stats=None,

@@ -14,7 +14,8 @@ from deepseek_r1.core.events import GenerationStats
 from deepseek_r1.core.i18n import join_list, tr, trn
 from deepseek_r1.core.messages import Role
 from deepseek_r1.core.settings import SamplingSettings
-from deepseek_r1.documents.document import Source, cited, listed
+from deepseek_r1.documents.document import Source
+from deepseek_r1.documents.sources import listed
 
 
 class MessageState(StrEnum):
@@ -63,7 +64,8 @@ class AnswerSources(BaseModel):
 
     `documents`, named by their hashes, were read whole, and only their best passages have a text
     here; `whole`: there were no others. Otherwise `outline` stands behind them, first in the
-    prompt. `asked` is the question as the model read it, with the passages.
+    prompt. `asked` is the `question` as the model read it, with the passages. `shown` are the
+    numbers of the answer's sources, the best first; None before it has ended.
     """
 
     model_config = ConfigDict(frozen=True, defer_build=True)
@@ -74,10 +76,22 @@ class AnswerSources(BaseModel):
     documents: tuple[str, ...] = ()
     asked: str = ""
     outline: str = ""
+    question: str = ""
+    shown: tuple[int, ...] | None = None
 
-    def cited_by(self, answer: str) -> AnswerSources:
-        """The same, with what this text cites."""
-        return self.model_copy(update={"sent": cited(answer, self.sent)})
+    def of_answer(self, answer: str) -> AnswerSources:
+        """The same, with what this text cites, and what it is from."""
+        found = listed(answer, self.sent, self.question)
+        marked = {each.n: each for each in found}
+        sent = tuple(marked.get(each.n, each) for each in self.sent)
+        return self.model_copy(update={"sent": sent, "shown": tuple(each.n for each in found)})
+
+    def listed(self, answer: str) -> tuple[Source, ...]:
+        """The sources of the answer, the best first."""
+        if self.shown is None:
+            return listed(answer, self.sent, self.question)
+        sent = {each.n: each for each in self.sent}
+        return tuple(sent[n] for n in self.shown if n in sent)
 
     def passages(self) -> tuple[Source, ...]:
         """Those of documents that were searched."""
@@ -90,8 +104,7 @@ class AnswerSources(BaseModel):
     def text(self, answer: str) -> str:
         """The sources of this answer, each below its number and name."""
         names = self.names()
-        shown = listed(answer, self.sent)
-        parts = [f"[{s.n}] {names[s.n]}\n{s.passage.text}".rstrip() for s in shown]
+        parts = [f"[{s.n}] {names[s.n]}\n{s.passage.text}".rstrip() for s in self.listed(answer)]
         return "\n\n".join(parts)
 
     def summary(self, *, answers: bool = True) -> str:

@@ -113,7 +113,7 @@ class StreamingAnswer:
         self.dirty = False
         self.whole = replace(
             self.begun,
-            sources=sources and sources.cited_by(self.content),
+            sources=sources and sources.of_answer(self.content),
             content=self.content,
             thinking=self.thinking,
             thinking_s=self.thinking_s or self.thinking_so_far_s,

@@ -41,7 +41,7 @@ _READING_S = 20  # that passages of a question may take
 _WHOLE_S = 120  # a document that takes longer is searched, until the user wants it read whole
 _UNMEASURED_TOK_S = 60  # where the model has read nothing yet
 UNLOADED_CONTEXT = 4096  # tokens that documents may fill before any model was loaded
-_TEXTS_KEPT = 12  # passages of a whole document that keep their text beside an answer
+_TEXTS_KEPT = 40  # passages of a whole document that keep their text beside an answer
 
 
 class DocumentsMissing(R1Error):
@@ -414,6 +414,7 @@ class ChatDocuments(QObject):
                 whole=prompt.whole,
                 documents=prompt.documents,
                 asked=prompt.question,
+                question=question,
                 outline="" if prompt.whole else outline,
             )
 

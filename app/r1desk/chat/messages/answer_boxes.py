@@ -14,8 +14,7 @@ from PySide6.QtWidgets import (
 
 from deepseek_r1.core.events import FinishReason
 from deepseek_r1.core.i18n import N_, tr
-from deepseek_r1.documents.document import claims, listed
-from deepseek_r1.documents.passages import nearest_source
+from deepseek_r1.documents.sources import claims
 from r1desk.chat.text import display_text as fit
 from r1desk.chat.text.buttons import text_button
 from r1desk.chat.text.text_style import TextStyle
@@ -267,7 +266,7 @@ def sources_button(
     """
     has_ended = message.state not in {"queued", "streaming"}
     answers = has_ended and bool(message.content)
-    shown = listed(message.content, sources.sent) if answers else sources.passages()
+    shown = sources.listed(message.content) if answers else sources.passages()
     button = text_button("chevron-down", sources.summary(answers=answers), parent)
     button.setFont(scaled(style.font, 0.9))
     button.setEnabled(answers or bool(shown) or not sources.whole)
@@ -275,8 +274,7 @@ def sources_button(
 
     def fill() -> None:
         names = sources.names()
-        some = shown if shown or not answers else nearest_source(message.content, sources.sent)
-        for source in some[:_MOST_SOURCES] if menu.isEmpty() else ():
+        for source in shown[:_MOST_SOURCES] if menu.isEmpty() else ():
             cited = tr("cited") if source.cited else tr("not cited")
             label = [f"[{source.n}] {names[source.n]}", *[cited] * answers]
             text = fit.code(" · ".join(label)).replace("&", "&&")

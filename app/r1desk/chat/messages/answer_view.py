@@ -7,7 +7,7 @@ from PySide6.QtWidgets import QToolButton, QWidget
 
 from deepseek_r1.core.events import ThinkingEnd
 from deepseek_r1.core.i18n import tr
-from deepseek_r1.documents.document import claims
+from deepseek_r1.documents.sources import claims
 from r1desk.chat.messages.answer_boxes import (
     AnswerNote,
     ContextCard,

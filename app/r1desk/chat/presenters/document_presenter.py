@@ -13,8 +13,8 @@ from deepseek_r1.documents.document import Passage
 from deepseek_r1.documents.errors import DocumentRefused
 from deepseek_r1.documents.index import DocumentIndex
 from deepseek_r1.documents.page_drawing import PageDrawer
-from deepseek_r1.documents.passages import best_sentence
 from deepseek_r1.documents.reading import PICTURES, file_sha256
+from deepseek_r1.documents.sources import best_sentence
 from r1desk.chat.context.chat_documents import ChatDocuments
 from r1desk.chat.messages.document_text import passages_of
 from r1desk.chat.presenters.chat_window import ChatWindow

@@ -7,7 +7,7 @@ from markdown_it.token import Token
 from PySide6.QtGui import QBrush, QFont, QTextCharFormat, QTextCursor, QTextDocument, QTextFormat
 
 from deepseek_r1.core.i18n import tr
-from deepseek_r1.documents.document import citations
+from deepseek_r1.documents.sources import citations
 from r1desk.chat.formulas.markdown_math import formula_source
 from r1desk.chat.text import display_text
 from r1desk.chat.text.markdown_blocks import disguised, web_address

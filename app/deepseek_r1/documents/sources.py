@@ -1,0 +1,130 @@
+"""The sources of an answer: the passages and sentences that carry it, and the citations [n]."""
+
+import math
+import re
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
+from itertools import pairwise
+from typing import Final
+
+from deepseek_r1.documents.document import Source
+from deepseek_r1.documents.passages import content_terms
+
+# Code is skipped: `a[1]` is no citation. Neither is the text of a link, [1](address).
+_FOUND = re.compile(
+    r"```.*?(?:```|\Z)|`[^`\n]*`|[\[【](\d{1,5}(?:\s*[,，、;–-]\s*\d{1,5})*)[\]】](?!\()", re.DOTALL
+)
+_DIGITS = re.compile(r"\d+")
+_ENDED = re.compile(r"(?<=[.!?])\s+|(?<=[。！？；])|\n")  # a sentence, or a line
+_OPENED = re.compile(
+    r"[\[【][\d\s,，、;–-]*\Z"
+)  # a citation of several, before the one that is meant
+_CLAIM: Final = 400  # characters before a citation
+# A full stop inside of a number or a name ends nothing, nor does a line of a paragraph.
+_SENTENCE = re.compile(r"(?:[^.!?。！？；\n]|\n(?![\n•*-])|[.!?](?=\S))+[.!?。！？；]*")
+_PIECE = re.compile(r"[^\n;]+[\n;]*")  # of what has no full stop, as forms and tables of PDFs
+_LONG: Final = 280  # characters of a sentence that is taken in pieces
+_COMPARED: Final = 12_000  # characters of an answer
+_PASSAGES: Final = 24  # the best of those that were sent
+_OF_QUESTION: Final = 0.5  # weight of a word that the question has, beside one of the answer alone
+_LEAST: Final = 0.5  # of the best passage's weight, and another one is listed
+
+
+def citations(answer: str) -> Iterator[tuple[int, int, int]]:
+    """Yield the start, the end and the number of each citation, in order.
+
+    `[2]` is covered as a whole; of `[2, 3]` each number by itself. The model may make a number up:
+    one that was not sent must not become a link.
+    """
+    for match in _FOUND.finditer(answer):
+        numbers = list(_DIGITS.finditer(answer, *match.span(1))) if match[1] else []
+        for number in numbers:
+            start, end = (match if len(numbers) == 1 else number).span()
+            yield start, end, int(number[0])
+
+
+def claims(answer: str, number: int) -> str:
+    """Return what an answer says with each citation of this number.
+
+    The sentence before it, or its beginning; what follows one that begins a line, as the numbers of
+    the prompt do: a small model copies a passage with its number.
+    """
+    found = []
+    for (start, end, n), following in pairwise([*citations(answer), (len(answer), 0, 0)]):
+        if n != number:
+            continue
+        before = _OPENED.sub("", answer[max(0, start - _CLAIM) : start]).rstrip(" ")
+        after = answer[end : min(following[0], end + _CLAIM)]
+        copied = before[-1:] in {"", "\n"} and any(map(str.isalnum, after.partition("\n")[0]))
+        found.append(after.strip() if copied else _ENDED.split(before.rstrip())[-1])
+    return " ".join(found)
+
+
+def has_words(answer: str) -> bool:
+    """Whether an answer says anything beside its citations."""
+    return any(map(str.isalnum, _FOUND.sub(" ", answer)))
+
+
+def listed(answer: str, sources: Sequence[Source], question: str = "") -> tuple[Source, ...]:
+    """The sources of an answer to a question: those that it cites, and those that carry it.
+
+    `sources` are what was sent, best first. One carries the answer where a sentence of it has words
+    or numbers of the answer that the question does not have, and about as many as the best one. A
+    word counts by its rarity in what was sent. For an answer without words of its own ("Yes.") the
+    question decides. Those that carry most come first, cited or not; `cited` is as the answer has
+    it.
+    """
+    numbers = {number for _, _, number in citations(answer)}
+    weights = _weights(answer, question, sources[:_PASSAGES])
+    least = _LEAST * max(weights.values(), default=0.0)
+    found = [
+        replace(each, cited=each.n in numbers)
+        for each in sources
+        if each.n in numbers or (weights.get(each.n, 0.0) >= least > 0)
+    ]
+    return tuple(sorted(found, key=lambda each: -weights.get(each.n, 0.0)))
+
+
+def best_sentence(text: str, claim: str, question: str = "") -> str:
+    """The sentence of a passage that is nearest to a claim and a question, or all of it."""
+    sentences = list(_sentences(text))
+    terms = [content_terms(each) for each in sentences]
+    weights = _sentence_weights(claim, question, terms)
+    best = max(weights, default=0.0)
+    return sentences[weights.index(best)] if best > 0 else text
+
+
+def _weights(answer: str, question: str, sources: Sequence[Source]) -> Mapping[int, float]:
+    """How much of an answer each passage carries: the weight of its best sentence."""
+    terms, numbers = list[set[str]](), list[int]()
+    for each in sources:
+        of_passage = [content_terms(sentence) for sentence in _sentences(each.passage.text)]
+        terms += of_passage
+        numbers += [each.n] * len(of_passage)
+    found = dict[int, float]()
+    for number, weight in zip(numbers, _sentence_weights(answer, question, terms), strict=True):
+        found[number] = max(found.get(number, 0.0), weight)
+    return found
+
+
+def _sentence_weights(answer: str, question: str, sentences: Sequence[set[str]]) -> Sequence[float]:
+    count = Counter(term for each in sentences for term in each)
+    rarity = {term: math.log(1 + len(sentences) / n) for term, n in count.items()}
+    asked = content_terms(question)
+    said = content_terms(_FOUND.sub(" ", answer[:_COMPARED])) - asked
+
+    def weight(terms: set[str]) -> float:
+        own = sum(rarity[term] for term in terms & said)
+        if not own and not said.isdisjoint(count):
+            return 0.0
+        return own + _OF_QUESTION * sum(rarity[term] for term in terms & asked)
+
+    return [weight(each) for each in sentences]
+
+
+def _sentences(text: str) -> Iterator[str]:
+    for match in _SENTENCE.finditer(text):
+        sentence = match.group()
+        pieces = _PIECE.findall(sentence) if len(sentence) > _LONG else [sentence]
+        yield from filter(None, map(str.strip, pieces))
