@@ -2,8 +2,8 @@
 
     .venv/bin/python bench/bench_answers.py MODEL [--wordings] [--searched] [--temperature 0.6]
 
-The documents and questions are in `bench/document_questions`, half of them Chinese. A document is
-sent whole; with `--searched` its passages are found among those of all three of its language.
+The documents and questions are in `bench/document_questions`, half of them Chinese. All three
+documents of a language are sent whole, with `--searched` passages of them.
 Counted are right answers (an expression of the table fits), replies without a word, answers whose
 own citations name the right passage, right passages listed, listed first, and marked in the very
 sentence. `--wordings` tries other requests to cite, and none.
@@ -34,6 +34,7 @@ from deepseek_r1.inference import prompt_calls
 FOLDER = Path(__file__).parent / "document_questions"
 COUNTED = ("right", "empty", "cites right", "lists right", "first right", "wrong first", "marked")
 MOST_TOKENS = 120
+_WHOLE_CONTEXT, _SEARCHED_CONTEXT = 4096, 1024  # all three documents fit into the first
 Wording = Callable[[DocumentPrompt], DocumentPrompt]
 
 
@@ -127,13 +128,11 @@ def run(given: argparse.Namespace, wording: Wording) -> Counter[str]:
     plan, counts = document_prompt.plan, Counter[str]()
     prompt_calls.plan = lambda *given, **options: wording(plan(*given, **options))
     asked = questions()
-    context = 3072 if given.searched else 8192
+    context = _SEARCHED_CONTEXT if given.searched else _WHOLE_CONTEXT
     with CPUInference(given.model, memory_budget=6000, context_length=context) as inference:
         for each in asked:
-            documents = [FOLDER / each.document]
-            if given.searched:
-                names = {other.document for other in asked if other.language == each.language}
-                documents = [FOLDER / name for name in sorted(names)]
+            names = {other.document for other in asked if other.language == each.language}
+            documents = [FOLDER / name for name in sorted(names)]
             answer = inference.complete(
                 each.question,
                 MOST_TOKENS,
@@ -144,7 +143,7 @@ def run(given: argparse.Namespace, wording: Wording) -> Counter[str]:
             found = list(judged(each, answer))
             counts.update(found)
             if given.show:
-                print(f"{each.question} {answer.text!r} {found}", file=sys.stderr)
+                print(f"{each.question}\t{answer.text!r}\t{found}", file=sys.stderr, flush=True)
     return counts
 
 

@@ -169,8 +169,8 @@ def content_terms(text: str) -> set[str]:
     """
     plain = _THOUSANDS.sub("", unicodedata.normalize("NFKC", text).casefold())
     runs = _UNSPACED.findall(_ASKED.sub(" ", plain))
-    words = set(_CONTENT.findall(_UNSPACED.sub(" ", plain))) - _ASKING - _REFERRING
-    return {_stem(word) for word in words} | {pair for run in runs for pair in character_pairs(run)}
+    latin = set(_CONTENT.findall(_UNSPACED.sub(" ", plain))) - _ASKING - _REFERRING
+    return {_stem(word) for word in latin} | {pair for run in runs for pair in character_pairs(run)}
 
 
 def _stem(word: str) -> str:

@@ -112,11 +112,11 @@ def _sentence_weights(answer: str, question: str, sentences: Sequence[set[str]])
     count = Counter(term for each in sentences for term in each)
     rarity = {term: math.log(1 + len(sentences) / n) for term, n in count.items()}
     asked = content_terms(question)
-    said = content_terms(_FOUND.sub(" ", answer[:_COMPARED])) - asked
+    own_terms = content_terms(_FOUND.sub(" ", answer[:_COMPARED])) - asked
 
     def weight(terms: set[str]) -> float:
-        own = sum(rarity[term] for term in terms & said)
-        if not own and not said.isdisjoint(count):
+        own = sum(rarity[term] for term in terms & own_terms)
+        if not own and not own_terms.isdisjoint(count):
             return 0.0
         return own + _OF_QUESTION * sum(rarity[term] for term in terms & asked)
 

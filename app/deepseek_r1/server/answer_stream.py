@@ -142,8 +142,17 @@ async def begun_stream(request: Request, parts: AsyncGenerator[str]) -> EventStr
 
 
 def _sources(sources: Sequence[AnswerSource]) -> dict[str, Any]:
-    """Return the field of a message that has passages of documents; nothing without any."""
-    return {"sources": [each.model_dump() for each in sources]} if sources else {}
+    """Return the fields of a message that have passages of documents; nothing without any.
+
+    `annotations` are those of OpenAI's assistants, with the sentence as the quote.
+    """
+    if not sources:
+        return {}
+    quotes = [{"filename": s.document, "page": s.page, "quote": s.sentence} for s in sources]
+    return {
+        "sources": [each.model_dump() for each in sources],
+        "annotations": [{"type": "file_citation", "file_citation": each} for each in quotes],
+    }
 
 
 @dataclass(frozen=True)
