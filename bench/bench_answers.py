@@ -27,7 +27,7 @@ from bench.runner import Report, argument_parser
 from deepseek_r1 import CPUInference
 from deepseek_r1.documents import document_prompt
 from deepseek_r1.documents.document_prompt import DocumentPrompt
-from deepseek_r1.documents.sources import has_words
+from deepseek_r1.documents.sources import has_text
 from deepseek_r1.engine.protocol.base import GenerationResult
 from deepseek_r1.inference import prompt_calls
 
@@ -111,7 +111,7 @@ def judged(asked: Question, answer: GenerationResult) -> Iterator[str]:
     first = [asked.source in each.text for each in answer.sources]
     if re.search(asked.right, answer.text, re.IGNORECASE):
         yield "right"
-    if not has_words(answer.text):
+    if not has_text(answer.text):
         yield "empty"
     if any(asked.source in each.text for each in answer.sources if each.cited):
         yield "cites right"

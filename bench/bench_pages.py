@@ -21,9 +21,9 @@ sys.path[:0] = [str(ROOT), str(ROOT / "app"), str(ROOT / "tests")]
 from deepseek_r1.core.processes import ChildKind
 from deepseek_r1.documents.page_drawing import PageDrawer
 from deepseek_r1.documents.passages import passages
-from deepseek_r1.documents.sources import best_sentence
 from deepseek_r1.documents.reading import read_document
 from deepseek_r1.documents.reading_memory import ReadingMemory
+from deepseek_r1.documents.sources import best_sentence
 from deepseek_r1.memory.meter import unshared_mib
 from support.processes import programs_below
 

@@ -5,7 +5,7 @@ import time
 import pytest
 
 from deepseek_r1.documents.document import Passage, Place, Source
-from deepseek_r1.documents.sources import best_sentence, citations, claims, has_words, listed
+from deepseek_r1.documents.sources import best_sentence, citations, claims, has_text, listed
 
 LEASE = (
     "The lease of the bakery ends on 31 March 2031. The rent is 2,480 euros a month.",
@@ -98,7 +98,7 @@ def test_of_a_form_without_a_full_stop_one_line_is_marked():
     [("[1] [2]", False), ("【3】。", False), ("[5]. [1]", False), ("Yes [1]", True)],
 )
 def test_an_answer_of_citations_alone_has_no_words(answer, has):
-    assert has_words(answer) is has
+    assert has_text(answer) is has
 
 
 @pytest.mark.quiet

@@ -61,7 +61,7 @@ def claims(answer: str, number: int) -> str:
     return " ".join(found)
 
 
-def has_words(answer: str) -> bool:
+def has_text(answer: str) -> bool:
     """Whether an answer says anything beside its citations."""
     return any(map(str.isalnum, _FOUND.sub(" ", answer)))
 
