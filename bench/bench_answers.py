@@ -66,7 +66,7 @@ def worded(place: str, en: str, zh: str) -> Wording:
     def reworded(prompt: DocumentPrompt) -> DocumentPrompt:
         system, question = prompt.system, prompt.question
         chinese = re.search("[\u4e00-\u9fff]", prompt.asked) is not None
-        for each in document_prompt._CITE.values():
+        for each in document_prompt._REQUEST.values():
             system = system.replace(each, "").strip()
         text = zh if chinese else en
         if place == "before":
@@ -85,11 +85,7 @@ _CITE = (
     " it, as in [1]. If no part says it, say so.",
     "请根据文档中带编号的部分回答，每句话后面注明出处编号，例如 [1]。文档里没有说的，请说明没有。",
 )
-_SENTENCES = (
-    "Answer the question in whole sentences, from the documents above. If they do not say it, say"
-    " so.",
-    "请根据上面的文档，用完整的句子回答问题。文档里没有说的，请说明没有。",
-)
+_SENTENCES = (document_prompt._REQUEST["en"], document_prompt._REQUEST["zh"])
 _EXAMPLE = (
     "Answer in whole sentences and put the number of the part behind each, like this: “The shop"
     " opens at nine [2].” If no part says it, say so.",

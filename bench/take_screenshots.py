@@ -23,7 +23,7 @@ from PySide6.QtWidgets import QApplication
 from bench.photographer import Photographer, chat_photographer
 from deepseek_r1.core.i18n import tr
 from deepseek_r1.core.messages import Role
-from r1desk.chat.values.intents import AttachFiles, OpenAttachment
+from r1desk.chat.values.intents import AttachFiles
 from r1desk.comparison.widgets.comparison_dialog import ComparisonDialog
 from r1desk.comparison.widgets.comparison_page import ComparisonPage
 from r1desk.conversations.conversation_intents import NewChat
@@ -89,8 +89,8 @@ def document(photographer: Photographer) -> None:
         window.composer.submit()
         photographer.wait(lambda: session.chat.shown_branch[-1:] and not session.chat.busy)
         answer = session.chat.shown_branch[-1]
-        shown = OpenAttachment(answer.sources.sent[0].passage, answer.content)
-        window.chat.requested.emit(shown)
+        photographer.wait(lambda: window.chat.view(answer.id).sources is not None)
+        window.chat.view(answer.id).sources.chips[0].open_button.click()
         photographer.wait(lambda: not window.document.sheet.picture.pixmap().isNull())
         photographer.live(1000)
         photographer.save("document")

@@ -104,7 +104,7 @@ def test_a_short_file_is_read_whole_beside_a_long_one_and_searched_where_that_is
     asking = documents.plan("Who is the warden of gate 47?", [short, long])
     sources = result_of(asking)
     assert (sources.documents, sources.whole) == ((short.sha256,), False)
-    assert sources.summary(answers=False).startswith("whole document, ")
+    assert "· whole document, " in sources.summary("")
     assert sources.passages()[0].passage.place.page == 47
     text = documents.document_text(sources)
     assert text.index("gate 4 is Ann-4.") < text.index("Document: gates.pdf", 99)
@@ -248,7 +248,7 @@ def test_a_message_about_something_else_gets_no_passages_and_the_outline_of_befo
     later = result_of(documents.plan("Thanks, that helps!"))
     assert later.sent == ()
     assert (later.outline, later.asked) == (sources.outline, "Thanks, that helps!")
-    assert "Nothing in the documents fits" in later.summary()
+    assert "Nothing in the documents fits" in later.summary("")
     follow_up = result_of(documents.plan("And of gate 8?"))
     assert 8 in {each.passage.place.page for each in follow_up.sent}
 

@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 from PySide6.QtCore import Qt
 from PySide6.QtGui import QTextCursor
+from PySide6.QtTest import QTest
 
 from chat.shown_messages import Show, answer, user
 from deepseek_r1.documents.document import Passage, Place, Source
@@ -61,7 +62,7 @@ def test_brackets_are_text_where_no_document_was_asked_about(view: ChatView, sho
     assert view.view(2).sources is None
 
 
-def test_a_citation_is_followed_by_keyboard_and_a_menu_lists_what_was_sent(view, show, qtbot):
+def test_a_citation_is_followed_by_keyboard_and_by_the_chip_below_the_answer(view, show, qtbot):
     show_cited(show, "See [2].")
     wanted: list[object] = []
     view.requested.connect(wanted.append)
@@ -70,62 +71,75 @@ def test_a_citation_is_followed_by_keyboard_and_a_menu_lists_what_was_sent(view,
     prose.setFocus()
     qtbot.keyClick(prose, Qt.Key.Key_Tab)
     qtbot.keyClick(prose, Qt.Key.Key_Return)
-    button = view.view(2).sources
-    assert button.accessibleName() == "1 source · 2 passages"
-    assert menu_of(button) == ["[2] report.pdf, page 12 · cited", "Change…"]
-    button.menu().actions()[0].trigger()
-    button.menu().actions()[1].trigger()
-    shown = [OpenAttachment(SOURCES.sent[1].passage, "See")] * 2  # the claim
+    assert labels(view) == ["page 12", "1 source · 2 passages"]
+    click(view, 0)
+    shown = [OpenAttachment(SOURCES.sent[1].passage, "Text 2.")] * 2  # the sentence
+    assert wanted == shown
+    (again,) = view.view(2).sources.chips[1].chip.buttons[0].choices
+    again.act()
     assert wanted == [*shown, ChangePassages(2)]
 
 
-def menu_of(button) -> list[str]:
-    button.menu().aboutToShow.emit()
-    return [entry.text() for entry in button.menu().actions()]
+def labels(view: ChatView) -> list[str]:
+    return [each.chip.label for each in view.view(2).sources.chips]
 
 
-def test_a_button_whose_menu_was_left_elsewhere_is_no_longer_below_the_pointer(view, show):
-    show_cited(show, "See [2].")
-    button = view.view(2).sources
-    button.setAttribute(Qt.WidgetAttribute.WA_UnderMouse)  # the menu gets what would end it
-    button.menu().aboutToHide.emit()
-    assert not button.underMouse()
+def click(view: ChatView, chip: int) -> None:
+    button = view.view(2).sources.chips[chip].open_button
+    QTest.mouseClick(button, Qt.MouseButton.LeftButton)
 
 
-def test_an_answer_that_cites_nothing_lists_what_has_its_names_and_numbers_and_no_other(view, show):
-    texts = "The ferry of Marlow sails at 9:45.", "Bread and salt.", "At 9:45 nothing happens."
-    given = [
-        Source(n, Passage("ab" * 32, "a.txt", n, Place(), t, 0, 9)) for n, t in enumerate(texts, 1)
-    ]
-    sources = AnswerSources(sent=tuple(given), tokens=1240)
+def passages(*texts: str, name: str = "a.txt") -> tuple[Source, ...]:
+    places = [Place(line=n) for n in range(1, len(texts) + 1)]
+    return tuple(
+        Source(n, Passage("ab" * 32, name, n, place, text, 0, 9))
+        for n, (text, place) in enumerate(zip(texts, places, strict=True), 1)
+    )
+
+
+def test_below_an_answer_stands_what_has_its_names_and_numbers_and_no_other(view, show):
+    texts = "The ferry of Marlow sails at 9:45.", "Bread and salt.", "Nothing happens."
+    sources = AnswerSources(sent=passages(*texts), tokens=1240)
     show_cited(show, "It sails from Marlow at 9:45.", sources)
-    button = view.view(2).sources
-    assert button.accessibleName() == "The answer cites nothing · 3 passages"
-    assert menu_of(button) == ["[1] a.txt · not cited", "Change…"]
-    assert sources.text("It sails from Marlow at 9:45.") == f"[1] a.txt\n{texts[0]}"
+    assert labels(view) == ["line 1", "1 source · 3 passages"]
+    row = view.view(2).sources
+    assert row.isVisible()
+    assert row.geometry().top() >= view.view(2).body.geometry().bottom()
+    assert row.chips[0].open_button.accessibleName() == "Source: line 1"
+    assert sources.text("It sails from Marlow at 9:45.") == f"[1] a.txt, line 1\n{texts[0]}"
     assert sources.text("A pin holds a package. [7]") == ""
 
 
-def test_the_nearest_passage_can_be_looked_at_where_an_answer_is_from_none(view, show):
-    texts = "The name is sent by mail.", "No commas, no parentheses.", "Commas end a field."
-    given = [
-        Source(n, Passage("ab" * 32, "a.txt", n, Place(), t, 0, 9)) for n, t in enumerate(texts, 1)
-    ]
-    sources = AnswerSources(sent=tuple(given), tokens=1240, whole=True)
-    show_cited(show, "None with commas or parentheses.", sources)
-    button = view.view(2).sources
-    assert button.text() == "The answer cites nothing · whole document"
-    assert menu_of(button) == ["[2] a.txt · not cited"]
+def test_three_sources_are_named_and_the_menu_of_the_last_chip_has_the_others(view, show):
+    sources = AnswerSources(sent=passages(*["Commas end a field."] * 5), whole=True)
+    show_cited(show, "Commas do.", sources)
+    assert labels(view) == ["line 1", "line 2", "line 3", "2 more"]
+    menu = view.view(2).sources.chips[3].chip.buttons[0].choices
+    assert [each.label for each in menu] == ["line 4", "line 5"]
+
+
+def test_an_answer_that_no_passage_carries_says_so_without_a_menu(view, show):
+    sources = AnswerSources(sent=passages("The name is sent by mail."), tokens=9, whole=True)
     show_cited(show, "Nobody knows.", sources)
-    assert menu_of(view.view(2).sources) == []
+    assert labels(view) == ["No source · whole document"]
 
 
-def test_what_an_answer_is_given_stands_above_it_while_it_is_written(view, show):
+def test_the_sentence_nearest_to_answer_and_question_is_marked_where_the_answer_only_cites(
+    view, show
+):
+    text = "Heating is 9 euros. Noise ends at ten. The lease of the bakery ends in May."
+    sources = AnswerSources(sent=passages(text), question="When does the lease end?", whole=True)
+    show_cited(show, "[1].", sources)
+    wanted: list[object] = []
+    view.requested.connect(wanted.append)
+    click(view, 0)
+    sentence = "The lease of the bakery ends in May."
+    assert wanted == [OpenAttachment(sources.sent[0].passage, sentence)]
+
+
+def test_an_answer_that_is_being_written_has_no_sources_yet(view, show):
     show([user(1, "Why?"), answer(2, "It is", sources=SOURCES, state="streaming")])
-    button = view.view(2).sources
-    assert button.isVisible()
-    assert button.accessibleName() == "2 passages"
-    assert button.geometry().bottom() <= view.view(2).body.geometry().top()
+    assert view.view(2).sources is None
 
 
 def test_sources_are_stored_exported_and_imported(tmp_path: Path) -> None:

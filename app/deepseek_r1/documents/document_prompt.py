@@ -35,11 +35,12 @@ _NAMED_BY_TASK: Final = 0.5  # of all that a wish for a text names
 _LEAST_TOKENS: Final = 60  # of a passage, on the average
 _MESSAGE_TOKENS: Final = 8  # of the template around a message
 # Not translated: what stands first must be the same tokens whatever language the window speaks.
-_CITE: Final = {
-    "en": "Answer from the numbered parts of the documents. After each statement name the part that"
-    " says it, as in [1]. If no part says it, say so.",
-    "zh": "请根据文档中带编号的部分回答，每句话后面注明出处编号，例如 [1]。"
-    "文档里没有说的，请说明没有。",
+# Citations are not asked for: small models then write nothing else, and sources are found in the
+# answer's text (docs/experiments.md).
+_REQUEST: Final = {
+    "en": "Answer the question in whole sentences, from the documents above. If they do not say it,"
+    " say so.",
+    "zh": "请根据上面的文档，用完整的句子回答问题。文档里没有说的，请说明没有。",
 }
 # Lines of a text that could be taken for ours, which stand between the parts.
 _LOOKS_NUMBERED: Final = re.compile(r"^(?=\[\d+\]|Document:)", re.MULTILINE)
@@ -146,7 +147,7 @@ def plan(
         "\n".join([f"Document: {there[each].name}", *index.outline(each)])
         for each in others[: _NAMED if found else 0]
     ]
-    outline = "\n\n".join([*outlines, _CITE[language]]) if found or whole else ""
+    outline = "\n\n".join([*outlines, _REQUEST[language]]) if found or whole else ""
     system = "\n\n".join(each for each in (text, outline) if each)
     while True:
         parts = sorted(found, key=lambda each: (sha256s.index(each.sha256), each.number))
@@ -227,7 +228,7 @@ def whole_text(
     `outline` stands behind them where others are searched.
     """
     everything = [part for each in sha256s for part in index.passages(each)]
-    return f"{_parts(everything)}\n\n{outline or _CITE[_language(question)]}"
+    return f"{_parts(everything)}\n\n{outline or _REQUEST[_language(question)]}"
 
 
 def _language(question: str) -> str:

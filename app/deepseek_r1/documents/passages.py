@@ -34,6 +34,9 @@ _ASKING = frozenset(
 _ASKED = re.compile(
     "为什么|有没有|是不是|能不能|什么|怎么样|怎么|怎样|如何|哪[些个里儿种]?|多少|多久|几个|[吗呢吧的了把被]"
 )
+# Words that join others, which say nothing about what an answer has in common with a passage.
+_JOINING = frozenset("after because into may must shall should would".split())  # noqa: SIM905
+_JOINED_BY = re.compile("没有|可以|因为|所以|应该|需要|无法|提供|根据")
 # Words that speak to whoever answers: what has no others is not about a document.
 _ADDRESSING = frozenset(
     """again answer continue evening explain give go good hello help helps hey hi last longer lot
@@ -168,8 +171,8 @@ def content_terms(text: str) -> set[str]:
     Words that only ask, join or refer are left out.
     """
     plain = _THOUSANDS.sub("", unicodedata.normalize("NFKC", text).casefold())
-    runs = _UNSPACED.findall(_ASKED.sub(" ", plain))
-    latin = set(_CONTENT.findall(_UNSPACED.sub(" ", plain))) - _ASKING - _REFERRING
+    runs = _UNSPACED.findall(_JOINED_BY.sub(" ", _ASKED.sub(" ", plain)))
+    latin = set(_CONTENT.findall(_UNSPACED.sub(" ", plain))) - _ASKING - _REFERRING - _JOINING
     return {_stem(word) for word in latin} | {pair for run in runs for pair in character_pairs(run)}
 
 

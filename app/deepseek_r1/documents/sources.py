@@ -27,7 +27,7 @@ _PIECE = re.compile(r"[^\n;]+[\n;]*")  # of what has no full stop, as forms and 
 _LONG: Final = 280  # characters of a sentence that is taken in pieces
 _COMPARED: Final = 12_000  # characters of an answer
 _PASSAGES: Final = 24  # the best of those that were sent
-_OF_QUESTION: Final = 0.5  # weight of a word that the question has, beside one of the answer alone
+_OF_QUESTION: Final = 1.25  # weight of the question's words, beside those of the answer alone
 _LEAST: Final = 0.5  # of the best passage's weight, and another one is listed
 
 
@@ -69,11 +69,11 @@ def has_text(answer: str) -> bool:
 def listed(answer: str, sources: Sequence[Source], question: str = "") -> tuple[Source, ...]:
     """The sources of an answer to a question: those that it cites, and those that carry it.
 
-    `sources` are what was sent, best first. One carries the answer where a sentence of it has words
-    or numbers of the answer that the question does not have, and about as many as the best one. A
-    word counts by its rarity in what was sent. For an answer without words of its own ("Yes.") the
-    question decides. Those that carry most come first, cited or not; `cited` is as the answer has
-    it.
+    `sources` are what was sent, best first. The weight of one is that of its best sentence: what
+    this shares with the question, and with the answer alone, each word by its rarity in what was
+    sent. Of the answer alone the root counts: a small model copies a wrong sentence whole
+    (`bench/bench_answers.py`). One is listed that has half of the best one's weight. Those that
+    carry most come first, cited or not; `cited` is as the answer has it.
     """
     numbers = {number for _, _, number in citations(answer)}
     weights = _weights(answer, question, sources[:_PASSAGES])
@@ -116,9 +116,7 @@ def _sentence_weights(answer: str, question: str, sentences: Sequence[set[str]])
 
     def weight(terms: set[str]) -> float:
         own = sum(rarity[term] for term in terms & own_terms)
-        if not own and not own_terms.isdisjoint(count):
-            return 0.0
-        return own + _OF_QUESTION * sum(rarity[term] for term in terms & asked)
+        return math.sqrt(2 * own) + _OF_QUESTION * sum(rarity[term] for term in terms & asked)
 
     return [weight(each) for each in sentences]
 

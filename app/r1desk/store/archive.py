@@ -234,7 +234,9 @@ def _section(message: ChatMessage) -> str:
     parts.append(message.content.strip())
     if (sources := message.sources) is not None:
         text = sources.text(message.content)
-        parts.append(f"**{sources.summary()}**\n\n{_fenced(text) if text else ''}".rstrip())
+        parts.append(
+            f"**{sources.summary(message.content)}**\n\n{_fenced(text) if text else ''}".rstrip()
+        )
     return "\n\n".join(part for part in parts if part)
 
 

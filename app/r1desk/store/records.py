@@ -15,7 +15,7 @@ from deepseek_r1.core.i18n import join_list, tr, trn
 from deepseek_r1.core.messages import Role
 from deepseek_r1.core.settings import SamplingSettings
 from deepseek_r1.documents.document import Source
-from deepseek_r1.documents.sources import listed
+from deepseek_r1.documents.sources import best_sentence, claims, listed
 
 
 class MessageState(StrEnum):
@@ -93,6 +93,21 @@ class AnswerSources(BaseModel):
         sent = {each.n: each for each in self.sent}
         return tuple(sent[n] for n in self.shown if n in sent)
 
+    def by_place(self, answer: str) -> dict[str, Source]:
+        """The best source of each place, by its name: "page 3", and "a.pdf, page 3" of several."""
+        found = self.listed(answer)
+        is_one = len({each.passage.sha256 for each in found}) == 1
+        places = dict[str, Source]()
+        for each in found:
+            name, place = each.passage.name, each.passage.place.label()
+            places.setdefault(place if is_one and place else join_list([name, place]), each)
+        return places
+
+    def sentence(self, source: Source, answer: str) -> str:
+        """The sentence of a source that carries what an answer says with it."""
+        claim = claims(answer, source.n) or answer
+        return best_sentence(source.passage.text, claim, self.question)
+
     def passages(self) -> tuple[Source, ...]:
         """Those of documents that were searched."""
         return tuple(s for s in self.sent if s.passage.sha256 not in self.documents)
@@ -107,8 +122,8 @@ class AnswerSources(BaseModel):
         parts = [f"[{s.n}] {names[s.n]}\n{s.passage.text}".rstrip() for s in self.listed(answer)]
         return "\n\n".join(parts)
 
-    def summary(self, *, answers: bool = True) -> str:
-        """One line: what was sent, and how much of it is cited where there is an answer."""
+    def summary(self, answer: str) -> str:
+        """One line: the sources of an answer, and what was sent."""
         if not self.sent and not self.whole:
             return tr("Nothing in the documents fits this message")
         count = len(self.passages())
@@ -117,12 +132,8 @@ class AnswerSources(BaseModel):
         sent = (
             documents if self.whole else join_list([documents] * bool(self.documents) + [passages])
         )
-        if not answers:
-            return sent
-        cited = sum(source.cited for source in self.sent)
-        found = (
-            trn("{n:,} source", "{n:,} sources", cited) if cited else tr("The answer cites nothing")
-        )
+        count = len(self.listed(answer))
+        found = trn("{n:,} source", "{n:,} sources", count) if count else tr("No source")
         return f"{found} · {sent}"
 
 

@@ -1,21 +1,16 @@
 """Boxes and lines above and below an answer: progress, sources, how it ended, ways on."""
 
+from collections.abc import Iterator
+from functools import partial
+
 from PySide6.QtCore import QRectF, Qt
-from PySide6.QtGui import QAction, QColor, QPainter, QPaintEvent, QPen
-from PySide6.QtWidgets import (
-    QHBoxLayout,
-    QLabel,
-    QMenu,
-    QPushButton,
-    QToolButton,
-    QVBoxLayout,
-    QWidget,
-)
+from PySide6.QtGui import QColor, QPainter, QPaintEvent, QPen
+from PySide6.QtWidgets import QHBoxLayout, QLabel, QPushButton, QVBoxLayout, QWidget
 
 from deepseek_r1.core.events import FinishReason
-from deepseek_r1.core.i18n import N_, tr
-from deepseek_r1.documents.sources import claims
+from deepseek_r1.core.i18n import N_, tr, trn
 from r1desk.chat.text import display_text as fit
+from r1desk.chat.text.attachment_chip import Chip, ChipButton, ChipChoice
 from r1desk.chat.text.buttons import text_button
 from r1desk.chat.text.text_style import TextStyle
 from r1desk.chat.values.intents import (
@@ -34,10 +29,11 @@ from r1desk.chat.values.message import can_go_on, ended_inside_thinking
 from r1desk.store import AnswerSources, ChatMessage
 from r1desk.theme.fonts import scaled
 from r1desk.widgets.layouts import FittedWidget, filled
-from r1desk.widgets.text_label import call_with, open_menu_by
+from r1desk.widgets.text_label import call_with
 
 _MAX_ERROR = 4_000
-_MOST_SOURCES = 40  # in the menu
+_NAMED = 3  # sources that have a chip each
+_MOST_SOURCES = 40  # with those of the menu
 _TOOLTIP_CHARACTERS = 600
 _STILL_THINKING = {
     FinishReason.STOP: N_("The model stopped while thinking and wrote no answer."),
@@ -253,41 +249,24 @@ class ContinueRow(FittedWidget):
         row.addWidget(reason, 1, Qt.AlignmentFlag.AlignVCenter)
 
 
-def sources_button(
-    message: ChatMessage,
-    sources: AnswerSources,
-    style: TextStyle,
-    request: Request,
-    parent: QWidget,
-) -> QToolButton:
-    """A button with what the answer was given; its menu shows each passage in its document.
+def source_chips(message: ChatMessage, sources: AnswerSources, request: Request) -> Iterator[Chip]:
+    """Chips with the sources of an answer: a click opens the page, where a sentence is marked.
 
-    Where there is an answer, it has only those that this is from; without any the nearest one.
+    Three are named; the menu of the last chip has the others, and asks with other passages.
     """
-    has_ended = message.state not in {"queued", "streaming"}
-    answers = has_ended and bool(message.content)
-    shown = sources.listed(message.content) if answers else sources.passages()
-    button = text_button("chevron-down", sources.summary(answers=answers), parent)
-    button.setFont(scaled(style.font, 0.9))
-    button.setEnabled(answers or bool(shown) or not sources.whole)
-    menu = QMenu(button, toolTipsVisible=True)
-
-    def fill() -> None:
-        names = sources.names()
-        for source in shown[:_MOST_SOURCES] if menu.isEmpty() else ():
-            cited = tr("cited") if source.cited else tr("not cited")
-            label = [f"[{source.n}] {names[source.n]}", *[cited] * answers]
-            text = fit.code(" · ".join(label)).replace("&", "&&")
-            claim = claims(message.content, source.n) or message.content
-            entry = menu.addAction(text)
-            call_with(entry.triggered, request, OpenAttachment(source.passage, claim))
-            entry.setToolTip(fit.plain_tooltip(source.passage.text[:_TOOLTIP_CHARACTERS]))
-
-        if menu.actions()[-1:] != [change] and has_ended and not sources.whole:
-            menu.addAction(change)
-
-    change = QAction(tr("Change…"), menu, toolTip=tr("Ask again with other passages"))
-    call_with(change.triggered, request, ChangePassages(message.id))
-    menu.aboutToShow.connect(fill)
-    open_menu_by(button, menu)
-    return button
+    choices = list[ChipChoice]()
+    for label, source in sources.by_place(message.content).items():
+        sentence = sources.sentence(source, message.content)
+        opens = partial(request, OpenAttachment(source.passage, sentence))
+        if len(choices) < _NAMED:
+            tip, name = fit.code(sentence)[:_TOOLTIP_CHARACTERS], N_("Source: {label}")
+            yield Chip(label, opens=opens, tip=tip, accessible_name=name)
+        choices.append(ChipChoice(fit.code(label), opens))
+    left = choices[_NAMED:_MOST_SOURCES]
+    text = trn("{n:,} more", "{n:,} more", len(left)) if left else sources.summary(message.content)
+    if not sources.whole:
+        again = partial(request, ChangePassages(message.id))
+        left.append(ChipChoice(tr("Ask again with other passages…"), again))
+    if left or not choices:
+        more = ChipButton("chevron-down", tr("Sources"), choices=tuple(left))
+        yield Chip(text, buttons=(more,) * bool(left), icon="more", accessible_name="{label}")

@@ -3,11 +3,10 @@
 from dataclasses import replace
 
 from PySide6.QtCore import Slot
-from PySide6.QtWidgets import QToolButton, QWidget
+from PySide6.QtWidgets import QWidget
 
 from deepseek_r1.core.events import ThinkingEnd
 from deepseek_r1.core.i18n import tr
-from deepseek_r1.documents.sources import claims
 from r1desk.chat.messages.answer_boxes import (
     AnswerNote,
     ContextCard,
@@ -17,10 +16,11 @@ from r1desk.chat.messages.answer_boxes import (
     StatusLine,
     can_continue,
     note_for,
-    sources_button,
+    source_chips,
 )
 from r1desk.chat.messages.editable_message import EditableMessage, MessageTools
 from r1desk.chat.messages.thinking import ThinkingBox
+from r1desk.chat.text.attachment_chip import AttachmentRow
 from r1desk.chat.text.buttons import BUTTON_INSET_EM
 from r1desk.chat.text.inline_renderer import SOURCE
 from r1desk.chat.text.markdown_view import MarkdownView
@@ -49,8 +49,7 @@ class AnswerView(EditableMessage):
         self.queued_row: QueuedRow | None = None
         self._error: ErrorBox | None = None
         self.note: AnswerNote | None = None
-        self.sources: QToolButton | None = None
-        self._show_sources()
+        self.sources: AttachmentRow | None = None
         self.body = self._new_body()
         self.setAccessibleName(tr("Answer"))
         if message.thinking:
@@ -143,8 +142,8 @@ class AnswerView(EditableMessage):
             self._request(OpenLink(address))
             return
         (source,) = (each for each in sources.sent if address == f"{SOURCE}{each.n}")
-        claim = claims(self._message.content, source.n)
-        self._request(OpenAttachment(source.passage, claim))
+        sentence = sources.sentence(source, self._message.content)
+        self._request(OpenAttachment(source.passage, sentence))
 
     def _thinking_box(self) -> ThinkingBox:
         if self.thinking is None:
@@ -181,17 +180,13 @@ class AnswerView(EditableMessage):
         if message.state == "failed" and not fills_context(message):
             self._error = ErrorBox(message, self._style, self._request, self)
             self._error.show()
-        self._show_sources()
+        if message.content and message.sources is not None:
+            self.sources = AttachmentRow(self)
+            self.sources.setAccessibleName(tr("Sources"))
+            self.sources.show_chips(source_chips(message, message.sources, self._request))
+            self.sources.show()
         self._add_footer().show()
         self._show_ways_on()
-
-    def _show_sources(self) -> None:
-        message = self._message
-        if message.sources is not None:
-            self.sources = sources_button(
-                message, message.sources, self._style, self._request, self
-            )
-            self.sources.show()
 
     def _show_ways_on(self) -> None:
         message = self._message
@@ -214,15 +209,12 @@ class AnswerView(EditableMessage):
     def fit_width(self, width: int) -> int:
         em = self._style.em_px
         y, inset = 0, round(em * BUTTON_INSET_EM)
-        if self.sources:
-            size = self.sources.sizeHint()
-            self.sources.setGeometry(-inset, y, min(size.width(), width + inset), size.height())
-            y += size.height() + round(0.3 * em)
         body = self.editor or (self.body if self.body.source else None)
         parts = (
             (self.thinking, 0.45),
             (self._status or self.queued_row, 0.3),
             (body, 0.45),
+            (self.sources, 0.3),
             (self.note, 0.45),
             (self._error, 0.45),
             (self.card, 0.45),

@@ -14,7 +14,6 @@ from deepseek_r1.documents.errors import DocumentRefused
 from deepseek_r1.documents.index import DocumentIndex
 from deepseek_r1.documents.page_drawing import PageDrawer
 from deepseek_r1.documents.reading import PICTURES, file_sha256
-from deepseek_r1.documents.sources import best_sentence
 from r1desk.chat.context.chat_documents import ChatDocuments
 from r1desk.chat.messages.document_text import passages_of
 from r1desk.chat.presenters.chat_window import ChatWindow
@@ -45,22 +44,22 @@ class DocumentPresenter(Presenter):
         self._pane.copied.connect(self._on_copied)
         self._pane.close_button.clicked.connect(self._on_closed)
 
-    def show(self, shown: Attachment | Passage, claim: str = "") -> None:
-        """Show what is in a file, or a passage, whose sentence that fits `claim` is marked."""
+    def show(self, shown: Attachment | Passage, sentence: str = "") -> None:
+        """Show what is in a file, or a passage, with its sentence marked."""
         passage = shown if isinstance(shown, Passage) else None
         self._window.show_document()
         if passage is not None and self._pane.sha256 == passage.sha256:
-            self._pane.show_passage(passage, best_sentence(passage.text, claim))
+            self._pane.show_passage(passage, sentence)
             return
         self._end_drawing()
         self._pane.begin(shown.name, shown.sha256)
         if isinstance(shown, Attachment) and not shown.sha256:
             self._pane.show_passages(passages_of(shown.content))
         else:
-            self._show_document(shown.sha256, passage, claim)
+            self._show_document(shown.sha256, passage, sentence)
 
     @newest_task
-    async def _show_document(self, sha256: str, passage: Passage | None, claim: str) -> None:
+    async def _show_document(self, sha256: str, passage: Passage | None, sentence: str) -> None:
         passages, path, copy = await self._documents.ask(_found, sha256)
         drawn, self._copy = path if copy is None else Path(copy.name, _COPY), copy
         note = "" if passages else tr("This document is no longer here.")
@@ -70,7 +69,7 @@ class DocumentPresenter(Presenter):
             self._drawer = PageDrawer(drawn, drawn.name, self._documents.memory, recognised)
         self._pane.show_passages(known, path=path, drawn=self._drawer is not None, note=note)
         if passage is not None:
-            self._pane.show_passage(passage, best_sentence(passage.text, claim))
+            self._pane.show_passage(passage, sentence)
 
     @newest_task
     async def _draw(self, page: int, width_px: int, marked: str) -> None:

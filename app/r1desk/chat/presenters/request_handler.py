@@ -135,8 +135,8 @@ class RequestHandler(Presenter):
                 attachments.add_page(address)
             case intents.AttachPicture(picture):
                 attachments.add_picture(picture)
-            case intents.OpenAttachment(shown, claim):
-                self._shown_document.show(shown, claim)
+            case intents.OpenAttachment(shown, sentence):
+                self._shown_document.show(shown, sentence)
             case intents.OpenLink(address):
                 question = tr("This link was written by the model. Open it in your browser?")
                 ask_to_open(address, self._window, question)

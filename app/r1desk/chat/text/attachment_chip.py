@@ -9,7 +9,7 @@ from PySide6.QtCore import QRectF, QSize
 from PySide6.QtGui import QPainter, QPainterPath, QPaintEvent, QPen
 from PySide6.QtWidgets import QHBoxLayout, QMenu, QToolButton, QWidget
 
-from deepseek_r1.core.i18n import tr, trn
+from deepseek_r1.core.i18n import N_, tr, trn
 from r1desk.chat.text import display_text as fit
 from r1desk.chat.text.buttons import icon_button, text_button
 from r1desk.chat.text.colours import chat_colours
@@ -54,6 +54,7 @@ class Chip:
     fraction: float | None = None
     icon: str = "file"
     tip: str = ""  # in place of what a click on a file does
+    accessible_name: str = N_("Attached file: {label}")
 
     @property
     def label(self) -> str:
@@ -121,7 +122,7 @@ class AttachmentChip(QWidget):
         widest = max(self.open_button.minimumWidth(), self.open_button.sizeHint().width())
         self.open_button.setMinimumWidth(widest)  # the buttons stay where they are
         self.open_button.setIcon(icon(chip.icon, "text_dim"))
-        self.open_button.setAccessibleName(tr("Attached file: {label}", label=chip.label))
+        self.open_button.setAccessibleName(tr(chip.accessible_name, label=chip.label))
         tip = tr("Show the text of {name}", name=chip.name) if chip.opens else chip.name
         tip = "\n".join([chip.label, chip.tip or tip])
         self.open_button.setToolTip(fit.plain_tooltip(tip))

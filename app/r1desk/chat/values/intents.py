@@ -179,11 +179,11 @@ class OpenLink(Intent):
 class OpenAttachment(Intent):
     """Show what is in an attached file, or a passage in its document.
 
-    `claim` is what an answer says with the passage: its sentence with most words of it is marked.
+    `sentence` is the part of the passage that is marked.
     """
 
     shown: Attachment | Passage
-    claim: str = ""
+    sentence: str = ""
 
 
 class ChangePassages(Intent):

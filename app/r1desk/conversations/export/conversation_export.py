@@ -136,7 +136,8 @@ class ConversationExport:
         self._write_markdown(writer, message.content)
         if message.sources is not None:
             sources = message.sources
-            writer.add_attachment(sources.summary(), sources.text(message.content))
+            answer = message.content
+            writer.add_attachment(sources.summary(answer), sources.text(answer))
 
     def _write_markdown(self, writer: Writer, source: str) -> None:
         splitter = BlockSplitter()
