@@ -25,6 +25,7 @@ from r1desk.conversations.conversation_intents import (
     PurgeConversations,
     TrashConversations,
 )
+from r1desk.performance.widgets.panel import PanelTab
 from r1desk.shell.session import Session
 from r1desk.store import FolderInfo, Profile, Store
 from r1desk.store.prompt_store import PromptFile, SavedPrompt
@@ -43,7 +44,14 @@ from window.mouse_and_keys import (
     type_line,
     type_text,
 )
-from window.session_fixture import ask, notice_text, ready_session, running_session, wait_answered
+from window.session_fixture import (
+    ask,
+    ask_and_wait,
+    notice_text,
+    ready_session,
+    running_session,
+    wait_answered,
+)
 from window.stored_conversations import store_conversation
 
 
@@ -199,6 +207,34 @@ def test_a_document_leaves_the_panel_as_wide_as_it_was(qtbot, own_profile, tmp_p
         qtbot.waitUntil(lambda: session.window.splitter.sizes()[2] > sizes[2])
         press(Qt.Key.Key_Escape)
         assert session.window.splitter.sizes() == sizes
+
+
+def test_the_list_of_chats_is_back_when_the_document_goes_with_its_chat_and_after_a_restart(
+    qtbot, own_profile, notes
+):
+    def open_notes(session: Session) -> None:
+        wait_chips(qtbot, session, 1)
+        session.window.resize(1_230, 700)
+        click(session.window.composer.attachments.chips[0].open_button)
+        qtbot.waitUntil(session.window.document.field.isVisible)
+        assert not session.window.sidebar.isVisible()  # the document has its width
+
+    with ready_session(qtbot, own_profile) as session:
+        ask_and_wait(qtbot, session, "Hello")
+        drop(session.window, notes)
+        open_notes(session)
+        session.window.activateWindow()
+        session.window.open_panel(PanelTab.ANSWERS)
+        assert session.window.sidebar.isVisible()
+        open_notes(session)
+        press(Qt.Key.Key_N, Qt.KeyboardModifier.ControlModifier)
+        qtbot.waitUntil(lambda: not session.window.document.isVisible())
+        assert session.window.sidebar.isVisible()
+        assert not session.window.panel.isVisible()
+        click_row(session.window.sidebar.list, "Hello")
+        open_notes(session)
+    with running_session(qtbot, own_profile) as session:  # it was closed beside a document
+        assert session.window.sidebar.isVisible()
 
 
 def test_the_words_of_a_picture_are_found_on_it(qtbot, own_profile, tmp_path, engine):
