@@ -18,6 +18,8 @@ from PySide6.QtWidgets import (
 from pytestqt.qtbot import QtBot
 
 from deepseek_r1.core.settings import SamplingSettings
+from r1desk.chat.messages.answer_boxes import ContinueRow
+from r1desk.chat.messages.stats_line import stats_line
 from r1desk.chat.messages.welcome import EXAMPLES
 from r1desk.conversations.conversation_intents import (
     NewChat,
@@ -570,3 +572,24 @@ def test_the_model_that_answered_before_is_offered_and_not_loaded_unasked(
         session.window.chat.offer_model(str(file), "other 7B")
         click(offer)
         assert chosen == [str(file)]
+
+
+def test_an_answer_that_was_continued_counts_all_of_its_tokens_after_a_close_in_its_middle(
+    qtbot, own_profile, engine
+):
+    with ready_session(qtbot, own_profile, engine=engine) as session:
+        engine.answers(says("one two three "), goes_on())
+        ask(qtbot, session, "Count on.")
+        qtbot.waitUntil(lambda: session.chat.answer is not None)
+        qtbot.waitUntil(lambda: session.chat.answer.so_far.completion_tokens > 5)
+        press(Qt.Key.Key_Escape)
+        wait_answered(qtbot, session)
+        first = session.chat.shown_branch[-1].stats.completion_tokens
+        click(last_view(session).findChild(ContinueRow).buttons[0])
+        qtbot.waitUntil(lambda: session.chat.answer is not None)
+        qtbot.waitUntil(lambda: session.chat.answer.so_far.completion_tokens > 5)
+    with running_session(qtbot, own_profile) as session:
+        wait_shown(qtbot, session, "three")
+        stats = session.chat.shown_branch[-1].stats
+        assert stats.completion_tokens > first + 5
+        assert stats_line(stats, "").endswith("stopped")
