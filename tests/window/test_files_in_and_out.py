@@ -8,7 +8,14 @@ from typing import Any
 import pytest
 from PySide6.QtCore import Qt
 from PySide6.QtGui import QGuiApplication, QImage
-from PySide6.QtWidgets import QApplication, QFileDialog, QInputDialog, QMessageBox, QToolButton
+from PySide6.QtWidgets import (
+    QApplication,
+    QComboBox,
+    QFileDialog,
+    QInputDialog,
+    QMessageBox,
+    QToolButton,
+)
 from pytestqt.qtbot import QtBot
 
 from deepseek_r1.documents.document import Document
@@ -375,6 +382,7 @@ def test_files_are_pasted_chosen_with_the_keyboard_and_removed(qtbot, session, n
     wait_chips(qtbot, session, 1)
     press(Qt.Key.Key_U, Qt.KeyboardModifier.ControlModifier)
     dialog = session.window.findChild(QFileDialog)
+    assert dialog.findChild(QComboBox, "fileTypeCombo").currentText() == "Documents, text and code"
     dialog.filesSelected.emit([str(notes)])
     dialog.reject()
     wait_chips(qtbot, session, 2)

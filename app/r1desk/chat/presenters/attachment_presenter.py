@@ -73,7 +73,7 @@ class AttachmentPresenter(Presenter):
     def choose(self) -> None:
         """Ask for files."""
         every = " ".join(f"*{suffix}" for suffix in sorted(SUFFIXES | PICTURES))
-        filters = [tr("Documents, text and code ({patterns})", patterns=every), tr("All files (*)")]
+        filters = [f"{tr('Documents, text and code')} ({every})", tr("All files (*)")]
         self._choose(tr("Attach files"), QFileDialog.FileMode.ExistingFiles, filters)
 
     @Slot()
@@ -84,6 +84,7 @@ class AttachmentPresenter(Presenter):
     def _choose(self, title: str, mode: QFileDialog.FileMode, filters: list[str]) -> None:
         dialog = file_dialog(self._window, title, filters)
         dialog.setFileMode(mode)
+        dialog.setOption(QFileDialog.Option.HideNameFilterDetails)  # fifty endings
         dialog.filesSelected.connect(self.add_paths)
         dialog.open()
 

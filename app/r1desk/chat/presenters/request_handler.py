@@ -119,8 +119,7 @@ class RequestHandler(Presenter):
             case intents.Quote(text):
                 self._composer.insert_quote(text)
             case intents.BranchOff(message):
-                title = tr("Branch of {title}", title=self._window.title.text())
-                actions.branch_off(message, title)
+                actions.branch_off(message)
             case intents.DeleteMessage(message):
                 actions.delete(message)
             case intents.SavePrompt(text):
