@@ -32,6 +32,7 @@ from r1desk.platform.system_notice import SystemNotices
 from r1desk.preferences import Preferences
 from r1desk.shell.session import Session
 from r1desk.store import ConversationSettings, Profile, Store
+from r1desk.widgets.notice_bar import NoticeRow
 from support.awaiting import result_of
 from support.engine_script import EngineScript, goes_on, says, waits, waits_for
 from support.gguf_files import tiny_llama
@@ -127,6 +128,27 @@ def match_is_visible(session: Session) -> bool:
             y = field.mapTo(session.window.chat, field.cursorRect(selection.cursor).center()).y()
             return 0 < y < session.window.chat.height()
     return False
+
+
+def test_a_hit_in_a_former_version_says_that_it_is_one_and_the_way_back(qtbot, own_profile):
+    former = store_conversation(own_profile, "Apples?", "A red zebra.")
+    with Profile.open(own_profile) as profile, Store(profile.database) as store:
+        edited = store.messages.append_user(former, "Bananas?", None).id
+        newer = store.messages.begin_answer(former, edited, "Model").id
+        store.messages.finish_answer(newer, "Yellow.")
+    with running_session(qtbot, own_profile) as session:
+        wait_shown(qtbot, session, "Yellow.")
+        click(session.window.sidebar.search)
+        type_text("zebra")
+        press(Qt.Key.Key_Return)
+        qtbot.waitUntil(lambda: marked_texts(session) == ["zebra"])
+        (notice,) = session.window.notices.findChildren(NoticeRow)
+        assert "another version" in notice.notice.text
+        session.window.sidebar.search.setFocus()
+        press(Qt.Key.Key_Escape)
+        assert marked_texts(session) == []
+        press_button(notice, "Back to the version before")
+        wait_shown(qtbot, session, "Yellow.")
 
 
 def test_the_search_is_done_with_the_keyboard(qtbot: QtBot, fruit: Session) -> None:

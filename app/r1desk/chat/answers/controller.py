@@ -155,6 +155,14 @@ class ChatController(ShownChat):
 
         self.change_branch(select)
 
+    def show_version(self, message_id: int) -> None:
+        """Show the branch through a message."""
+
+        def select(store: Store) -> None:
+            store.messages.select_branch(message_id)
+
+        self.change_branch(select)
+
     @Slot()
     def stop(self) -> None:
         """End the answer of the conversation shown, or the preparation of its next turn."""
