@@ -122,6 +122,17 @@ def test_a_message_for_a_file_that_is_being_read_is_sent_behind_it(composer, fie
     assert "It is sent once the file is read." not in hints(composer)
 
 
+def test_enter_without_a_question_says_that_a_file_is_still_being_read(
+    composer, field, asked, qtbot
+):
+    composer.set_chips([Chip("scan.pdf")], attached=False, reading=True)
+    qtbot.keyClick(field, Qt.Key.Key_Return)
+    assert "A file is still being read. Write a question about it." in hints(composer)
+    composer.set_chips([Chip("scan.pdf")], attached=True, reading=False)
+    assert "A file is still being read. Write a question about it." not in hints(composer)
+    assert asked == []
+
+
 @pytest.mark.parametrize("change", ["typed", "escape", "file gone"])
 def test_what_changes_while_a_file_is_read_is_not_sent(change, composer, field, asked, qtbot):
     composer.set_chips([Chip("a.pdf")], attached=False, reading=True)

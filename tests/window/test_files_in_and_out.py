@@ -784,7 +784,11 @@ def test_a_new_library_has_eight_prompts_that_stay_deleted(qtbot: QtBot, own_pro
         qtbot.waitUntil(lambda: len(prompt_names(session)) == 7)
         activate(qtbot, session)
         session.window.composer.setFocus()
-        type_line("/tr")
+        type_text("/")
+        found = session.window.palette_list.list.topLevelItem(1)
+        assert "[" in found.text(1)  # a field, without its braces
+        assert not found.textAlignment(1)  # all previews begin at one place
+        type_line("tr")
         assert "{{language}}" in session.window.composer.text()
 
 

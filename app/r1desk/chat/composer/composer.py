@@ -58,6 +58,11 @@ def _area_for(row: AttachmentRow, parent: QWidget) -> QScrollArea:
     return area
 
 
+def _beginning(prompt: SavedPrompt) -> str:
+    """The first words of a prompt, with its fields as [name]."""
+    return " ".join(prompt.content[:120].replace("{{", "[").replace("}}", "]").split())
+
+
 class Composer(QWidget):
     """Grows with its text to eight lines; the row below it has the buttons, one sends or stops.
 
@@ -185,10 +190,9 @@ class Composer(QWidget):
     def prompt_entries(self) -> list[PaletteEntry]:
         """The prompts of the library, each to be put into the box."""
         insert, group = self.editor.insert_prompt, tr("Prompts")
-        beginnings = (" ".join(prompt.content[:120].split()) for prompt in self.prompts)
         return [
-            PaletteEntry(group, each.name, partial(insert, each.content), note)
-            for each, note in zip(self.prompts, beginnings, strict=True)
+            PaletteEntry(group, each.name, partial(insert, each.content), note=_beginning(each))
+            for each in self.prompts
         ]
 
     def clear(self) -> None:
@@ -239,6 +243,7 @@ class Composer(QWidget):
         pressed for meanwhile is sent behind the last file.
         """
         self.attachments.show_chips(chips)
+        self._unfilled = self._unfilled if reading == self._reading else ""
         self._has_attachments, self._reading = attached, reading
         if self._sends_when_read and not reading:
             QTimer.singleShot(0, self, self._submit_read)
@@ -337,7 +342,9 @@ class Composer(QWidget):
         """Send what is in the box, as Enter does; for files alone offer what to ask."""
         text = self.text()
         self._sends_when_read = self._reading and bool(text.strip()) and not self._reason
-        if self._sends_when_read:
+        if self._reading and not text.strip():
+            self._unfilled = tr("A file is still being read. Write a question about it.")
+        if self._reading:
             self._refresh()
         elif self._can_send() and not text.strip():
             self.offers.offer()
