@@ -454,7 +454,10 @@ def test_a_picture_that_is_pasted_is_read_and_a_question_about_it_has_its_text(q
     assert labels(ready)[0].startswith("Pasted picture")
     wait_chips(qtbot, ready, 1)
     qtbot.waitUntil(lambda: not ready.chat_feature.documents.files.readings)
-    click(ready.window.composer.attachments.chips[0].open_button)
+    button = ready.window.composer.attachments.chips[0].open_button
+    assert button.iconSize().height() > button.fontMetrics().height()  # the picture, small
+    assert "only its text is read" in button.toolTip()
+    click(button)
     pane = ready.window.document
     qtbot.waitUntil(lambda: not pane.sheet.picture.pixmap().isNull())
     assert not pane.open_button.isVisible()  # it is in no file of the user's

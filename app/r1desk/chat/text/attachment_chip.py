@@ -6,7 +6,7 @@ from functools import partial
 from itertools import groupby
 
 from PySide6.QtCore import QRectF, QSize
-from PySide6.QtGui import QPainter, QPainterPath, QPaintEvent, QPen
+from PySide6.QtGui import QPainter, QPainterPath, QPaintEvent, QPen, QPixmap
 from PySide6.QtWidgets import QHBoxLayout, QMenu, QToolButton, QWidget
 
 from deepseek_r1.core.i18n import tr, trn
@@ -21,6 +21,7 @@ from r1desk.widgets.text_label import Action, open_menu_by
 
 _NAME_CHARACTERS = 40
 _RADIUS = 9
+_PICTURE = QSize(48, 32)
 _LEAST_PX = 60  # of a label
 
 
@@ -54,6 +55,7 @@ class Chip:
     fraction: float | None = None
     icon: str = "file"
     tip: str = ""  # in place of what a click on a file does
+    picture: QPixmap | None = None  # in place of the icon
 
     @property
     def label(self) -> str:
@@ -120,7 +122,10 @@ class AttachmentChip(QWidget):
         self.open_button.setText(chip.label)
         widest = max(self.open_button.minimumWidth(), self.open_button.sizeHint().width())
         self.open_button.setMinimumWidth(widest)  # the buttons stay where they are
-        self.open_button.setIcon(icon(chip.icon, "text_dim"))
+        if chip.picture is not None:
+            self.open_button.setIconSize(_PICTURE)
+        shown = chip.picture or icon(chip.icon, "text_dim")
+        self.open_button.setIcon(shown)
         self.open_button.setAccessibleName(tr("Attached file: {label}", label=chip.label))
         tip = tr("Show the text of {name}", name=chip.name) if chip.opens else chip.name
         tip = "\n".join([chip.label, chip.tip or tip])
