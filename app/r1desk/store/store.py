@@ -17,7 +17,6 @@ from typing import TypeVar
 from filelock import FileLock, Timeout
 
 from deepseek_r1.core import log
-from deepseek_r1.core.events import GenerationStats
 from deepseek_r1.core.paths import make_private_dir
 from r1desk.store.branch_store import BranchStore
 from r1desk.store.conversation_store import ConversationStore, KeyValueStore
@@ -151,9 +150,6 @@ class StoreThread:
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="store")
         self._store = self._thread.submit(Store, path)
         self.opened = self._thread.submit(lambda: self._store.result().opening)
-        self._progress: dict[
-            int, tuple[str, str, GenerationStats | None]
-        ] = {}  # by message; not yet written
 
     def submit(self, work: StoreWork[Result]) -> Future[Result]:
         """Do `work` in the store's thread, in turn. Raises RuntimeError after `close`."""
@@ -165,22 +161,6 @@ class StoreThread:
         except Exception as problem:
             log.store.warning("work for the store failed: %s", type(problem).__name__)
             raise
-
-    def save_progress(
-        self,
-        message_id: int,
-        content: str,
-        thinking: str = "",
-        stats: GenerationStats | None = None,
-    ) -> Future[bool]:
-        """Save what there is of an answer; of states that wait only the newest is written."""
-        self._progress[message_id] = (content, thinking, stats)
-
-        def work(store: Store) -> bool:
-            newest = self._progress.pop(message_id, None)
-            return newest is None or store.messages.save_progress(message_id, *newest)
-
-        return self.submit(work)
 
     def close(self) -> None:
         """Finish what was submitted, close the store and end."""

@@ -6,7 +6,6 @@ from typing import Any, Concatenate, ParamSpec, TypeVar
 
 from PySide6.QtCore import QObject, Qt, Signal, Slot
 
-from deepseek_r1.core.events import GenerationStats
 from deepseek_r1.core.i18n import tr
 from r1desk.platform.tasks import Later, Tasks, task
 from r1desk.store.errors import StoreFailed
@@ -72,12 +71,6 @@ class StoreBridge(QObject):
     def close(self) -> None:
         """Deliver no results any more; submitted work is still done."""
         self._closed = True
-
-    def save_progress(
-        self, message_id: int, content: str, thinking: str, stats: GenerationStats | None
-    ) -> Later[bool]:
-        """Save what there is of an answer; a slow disk is given only the newest state."""
-        return self._result_of(self._store.save_progress(message_id, content, thinking, stats))
 
     def _result_of(self, future: Future[Result]) -> Later[Result]:
         later: Later[Result] = Later()

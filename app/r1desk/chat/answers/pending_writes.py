@@ -117,7 +117,9 @@ class PendingWrites(QObject):
         self, message_id: int, content: str, thinking: str, stats: GenerationStats | None
     ) -> None:
         """Store what there is of an answer; the next state makes up for one that is refused."""
-        await self._store.save_progress(message_id, content, thinking, stats)
+        await self._store.ask(
+            lambda store: store.messages.save_progress(message_id, content, thinking, stats)
+        )
 
     # ---- drafts -----------------------------------------------------------------------------
 
