@@ -20,7 +20,6 @@ from PySide6.QtWidgets import QHBoxLayout, QLabel, QScrollArea, QVBoxLayout, QWi
 from deepseek_r1.core.i18n import tr, trn
 from r1desk.chat.composer.composer_field import LARGE_PASTE, ComposerField
 from r1desk.chat.composer.flat_buttons import PromptSizeButton, TemplateButton, ThinkingButton
-from r1desk.chat.composer.question_offers import QuestionOffers
 from r1desk.chat.text import display_text as fit
 from r1desk.chat.text.attachment_chip import AttachmentChip, AttachmentRow, Chip, ChipButton
 from r1desk.chat.text.buttons import RoundButton, icon_button
@@ -103,8 +102,6 @@ class Composer(QWidget):
         self._attachment_area = _area_for(self.attachments, self)
         self._has_attachments = self._reading = False
         self._sends_when_read = False  # Enter was pressed while a file was being read
-        self.offers = QuestionOffers(self)
-        self.offers.chosen.connect(self._on_offered)
         self._attach = icon_button("attach", tr("Attach files (Ctrl+U)"), self)
         call_with(self._attach.clicked, self.requested.emit, intents.ChooseFiles())
         self.thinking, self.template = ThinkingButton(self), TemplateButton(self)
@@ -131,7 +128,6 @@ class Composer(QWidget):
         )
         pasted.addStretch(1)
         column.addWidget(self._attachment_area)
-        column.addWidget(self.offers)
         column.addWidget(self.editor)
         row = filled(put_inside(column, QHBoxLayout()), self._attach, self.thinking, self.template)
         row.setSpacing(round(em * 0.2))
@@ -239,8 +235,8 @@ class Composer(QWidget):
     def set_chips(self, chips: Sequence[Chip], *, attached: bool, reading: bool) -> None:
         """Show the files of the chat and of the message; nothing is sent while one is being read.
 
-        `attached`: some go with the message; without a text questions are offered. What Enter was
-        pressed for meanwhile is sent behind the last file.
+        `attached`: some go with the message. What Enter was pressed for meanwhile is sent behind
+        the last file.
         """
         self.attachments.show_chips(chips)
         self._unfilled = self._unfilled if reading == self._reading else ""
@@ -272,8 +268,6 @@ class Composer(QWidget):
         self._button.setToolTip(hint)
         self.editor.setPlaceholderText(self.hint or tr("Write a message"))
         self.editor.viewport().update()  # Qt repaints only where a placeholder appears
-        can_offer = can_send and self._has_attachments and not self.text().strip()
-        self.offers.setVisible(can_offer and self.offers.isVisibleTo(self))
         asks = self._unfilled or self._reason or waits
         self._hint_label.setText(asks or self.hint)
         self._hint_label.setVisible(bool(asks or (self.hint and self.text())))
@@ -318,7 +312,6 @@ class Composer(QWidget):
     @Slot()
     def _on_changed(self) -> None:
         self._unfilled, self._sends_when_read = "", False
-        self.offers.hide()
         self._refresh()
         self.text_changed.emit(self.text())
         self._draft_timer.start()
@@ -339,15 +332,15 @@ class Composer(QWidget):
 
     @Slot()
     def submit(self) -> None:
-        """Send what is in the box, as Enter does; for files alone offer what to ask."""
+        """Send what is in the box, as Enter does; files alone need a question."""
         text = self.text()
         self._sends_when_read = self._reading and bool(text.strip()) and not self._reason
-        if self._reading and not text.strip():
-            self._unfilled = tr("A file is still being read. Write a question about it.")
-        if self._reading:
+        has_files = self._reading or self._has_attachments
+        if has_files and not text.strip() and not self._reason:
+            self._unfilled = tr("Write a question first: a file alone is not sent.")
             self._refresh()
-        elif self._can_send() and not text.strip():
-            self.offers.offer()
+        elif self._reading:
+            self._refresh()
         elif self._can_send() and not self._asks_for_fields():
             self.clear()
             self.requested.emit(intents.Send(text))
@@ -363,13 +356,6 @@ class Composer(QWidget):
         )
         self._refresh()
         return True
-
-    @Slot(str)
-    def _on_offered(self, question: str) -> None:
-        self.editor.setFocus()
-        self.offers.hide()
-        if question:
-            self.requested.emit(intents.Send(question))
 
     @Slot()
     def _on_stop(self) -> None:
