@@ -30,10 +30,6 @@ class ChatController(ShownChat):
     conversation_stopped = Signal(int)  # all of its answers are to end
     stopped = Signal()  # the user wants nothing to be computed for the conversation shown
 
-    def ask_others(self, question: ChatMessage) -> None:
-        """Let several models answer; a question with the id 0 is not stored yet."""
-        self.comparison_wanted.emit(question)
-
     def send(
         self,
         text: str,

@@ -53,6 +53,8 @@ class ShownChat(QObject):
         self.pending_writes.saved.connect(self._on_saved)
         self.pending_writes.kept.connect(self._on_kept)
         self.answers = AnswerQueue(engine, self.pending_writes, models, defaults, self)
+        self.answers.storing_changed.connect(self.busy_changed)
+        self.answers.given_back.connect(self.unsent_restored)
 
     def _default_values(self) -> tuple[SamplingSettings, str]:
         return self._defaults.sampling, self._defaults.system_prompt
@@ -202,14 +204,6 @@ class ShownChat(QObject):
             self.conversation_id = stored
             self.pending_writes.move_draft_of_new_chat(stored)
         self._show_changed(stored, branch)
-
-    def show_busy(self) -> None:
-        """A message is being stored, or no longer."""
-        self.busy_changed.emit()
-
-    def restore_unsent(self, text: str, attachments: tuple[Attachment, ...]) -> None:
-        """Give back a message of this conversation that was not stored."""
-        self.unsent_restored.emit(text, attachments)
 
     # ---- how answers end --------------------------------------------------------------------
 

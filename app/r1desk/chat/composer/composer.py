@@ -78,7 +78,7 @@ class Composer(QWidget):
         super().__init__(parent)
         self._busy = False
         self._reason = self.hint = ""
-        self._unfilled = ""  # why Enter did not send: a second one does
+        self._unfilled = ""  # why Enter did not send
         self.prompts: Sequence[SavedPrompt] = ()
         self._large = ""
         self._reported_draft = ""

@@ -140,7 +140,7 @@ class RequestHandler(Presenter):
                 question = tr("This link was written by the model. Open it in your browser?")
                 ask_to_open(address, self._window, question)
             case intents.AskOthers(message):
-                chat.ask_others(self._question(message))
+                chat.comparison_wanted.emit(self._question(message))
             case intents.LoadModel(path):
                 self._models.choose(Path(path))
             case intents.ReturnToComposer():
