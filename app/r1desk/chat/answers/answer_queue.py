@@ -65,7 +65,8 @@ class AnswerQueue(QObject):
 
     streamed = Signal(int, object)  # message and Event, of the conversation shown only
     storing_changed = Signal()  # a message is being stored, or no longer
-    given_back = Signal(str, tuple)  # a message of the conversation shown that was not stored
+    # text and attachments of the conversation shown that were not stored: before its draft
+    given_back = Signal(str, tuple)
 
     def __init__(
         self,

@@ -29,7 +29,6 @@ class ShownChat(QObject):
     busy_changed = Signal()
     preparing_changed = Signal()
     draft_restored = Signal(str, tuple)  # text, attachments
-    unsent_restored = Signal(str, tuple)  # the same; they come before what is written by now
 
     def __init__(
         self, engine: EngineBridge, store: StoreBridge, models: AnsweringModel, defaults: Defaults
@@ -54,7 +53,6 @@ class ShownChat(QObject):
         self.pending_writes.kept.connect(self._on_kept)
         self.answers = AnswerQueue(engine, self.pending_writes, models, defaults, self)
         self.answers.storing_changed.connect(self.busy_changed)
-        self.answers.given_back.connect(self.unsent_restored)
 
     def _default_values(self) -> tuple[SamplingSettings, str]:
         return self._defaults.sampling, self._defaults.system_prompt

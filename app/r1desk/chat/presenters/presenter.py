@@ -53,7 +53,7 @@ class ChatPresenter(Presenter):
         chat.preparing_changed.connect(self._on_busy_changed)
         chat.leaving.connect(self._on_leaving)
         chat.draft_restored.connect(self._on_draft_restored)
-        chat.unsent_restored.connect(self._on_unsent_restored)
+        chat.answers.given_back.connect(self._on_given_back)
 
     @Slot(object, list)
     def _on_branch_shown(self, _conversation_id: int | None, branch: list[ChatMessage]) -> None:
@@ -93,7 +93,7 @@ class ChatPresenter(Presenter):
             self._window.composer.restore_unsent(text)
 
     @Slot(str)
-    def _on_unsent_restored(self, text: str) -> None:
+    def _on_given_back(self, text: str) -> None:
         if text:
             self._window.composer.restore_unsent(text)
 
