@@ -167,7 +167,6 @@ class ComposerRowPresenter(Presenter):
             sizes.changed.connect(show)
             show(sizes.size)
         composer.thinking.budget_chosen.connect(settings.set_thinking_budget)
-        composer.thinking.default_chosen.connect(settings.set_default_thinking_budget)
         for changed in (settings.changed, settings.defaults_changed, speed.changed):
             changed.connect(self._show_settings)
         self._show_settings()
@@ -181,7 +180,6 @@ class ComposerRowPresenter(Presenter):
         sampling, system_prompt = self._settings.present
         self._window.composer.thinking.show_budget(
             sampling.thinking_budget,
-            self._settings.default_thinking_budget,
             self._speed.decode_tok_s,
         )
         self._window.chat.instructions.set_instructions(system_prompt)
