@@ -31,11 +31,6 @@ class SmallDisk(StoreThread):
         self.asked += 1
         return super().submit(self._limited(work))
 
-    def save_progress(self, message_id: int, content: str, thinking: str = "") -> Any:
-        return self.submit(
-            lambda store: store.messages.save_progress(message_id, content, thinking)
-        )
-
     def _limited(self, work: Callable[[Store], Result]) -> Callable[[Store], Result]:
         def limited(store: Store) -> Result:
             if self.full:

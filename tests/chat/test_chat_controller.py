@@ -66,7 +66,7 @@ def test_nothing_is_sent_where_nothing_was_written(stack: ChatStack) -> None:
 def test_a_message_sent_while_another_is_being_stored_is_given_back(stack: ChatStack) -> None:
     stack.exchange("Apples?", "Red.")
     back: list[str] = []
-    stack.chat.unsent_restored.connect(lambda text, _files: back.append(text))
+    stack.chat.answers.given_back.connect(lambda text, _files: back.append(text))
     stack.chat.draft_restored.connect(lambda text, _files: back.append(text))
     stack.chat.send("And plums?")
     stack.do(stack.chat.send, "And cherries?")
@@ -80,7 +80,7 @@ def test_a_message_sent_while_another_is_being_stored_is_given_back(stack: ChatS
 def test_what_is_written_while_a_new_chat_is_stored_goes_with_it(stack: ChatStack) -> None:
     drafts: list[str] = []
     stack.chat.draft_restored.connect(lambda text, _files: drafts.append(text))
-    stack.chat.unsent_restored.connect(lambda text, _files: stack.chat.save_draft(text))
+    stack.chat.answers.given_back.connect(lambda text, _files: stack.chat.save_draft(text))
     stack.chat.send("Apples?")
     stack.do(stack.chat.send, "And pears?")
     stack.open(None)
@@ -146,7 +146,7 @@ def test_another_conversation_waits_its_turn(stack: ChatStack) -> None:
 
 def test_a_question_that_waits_is_taken_back_with_what_was_asked_below_it(stack: ChatStack) -> None:
     unsent: list[str] = []
-    stack.chat.unsent_restored.connect(lambda text, _files: unsent.append(text))
+    stack.chat.answers.given_back.connect(lambda text, _files: unsent.append(text))
     for question in ("Name a fruit.", "Name a tree.", "Name a fish."):
         stack.send(question)
     assert stack.chat.waiting == {1}
@@ -179,7 +179,7 @@ def test_a_cut_answer_that_waits_to_go_on_is_taken_back_with_what_was_asked_belo
     stack.do(stack.chat.continue_answer, stack.shown[-1].id)
     stack.send("Pears?")
     unsent: list[str] = []
-    stack.chat.unsent_restored.connect(lambda text, _files: unsent.append(text))
+    stack.chat.answers.given_back.connect(lambda text, _files: unsent.append(text))
     stack.do(stack.chat.withdraw, stack.shown[1].id)
     assert (stack.texts, unsent) == (["Apples?", "Red"], ["Pears?"])
     assert (stack.shown[1].state, stack.chat.waiting) == ("complete", frozenset())
@@ -320,7 +320,7 @@ def test_messages_that_find_the_disk_full_come_back_in_their_order(stack: ChatSt
     stack.exchange("Apples?", "Red.")
     back: list[str] = []
     reports: list[str] = []
-    stack.chat.unsent_restored.connect(lambda text, _files: back.append(text))
+    stack.chat.answers.given_back.connect(lambda text, _files: back.append(text))
     stack.chat.pending_writes.failed.connect(lambda report: reports.append(report.code))
     stack.disk.full = True
     stack.chat.send("Pears?")

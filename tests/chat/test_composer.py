@@ -118,8 +118,17 @@ def test_a_message_for_a_file_that_is_being_read_is_sent_behind_it(composer, fie
         composer.set_chips([Chip("scan.pdf")], attached=True, reading=False)
     qtbot.waitUntil(lambda: asked == [Send("What does it say?")])
     qtbot.wait(20)
-    assert not composer.offers.isVisible()
     assert "It is sent once the file is read." not in hints(composer)
+
+
+@pytest.mark.parametrize("reading", [True, False])
+def test_enter_with_files_alone_asks_for_a_question(reading, composer, field, asked, qtbot):
+    composer.set_chips([Chip("scan.pdf")], attached=not reading, reading=reading)
+    qtbot.keyClick(field, Qt.Key.Key_Return)
+    assert "Write a question first: a file alone is not sent." in hints(composer)
+    qtbot.keyClicks(field, "W")
+    assert "Write a question first: a file alone is not sent." not in hints(composer)
+    assert asked == []
 
 
 @pytest.mark.parametrize("change", ["typed", "escape", "file gone"])
@@ -137,27 +146,6 @@ def test_what_changes_while_a_file_is_read_is_not_sent(change, composer, field, 
     qtbot.wait(50)
     assert asked == []
     assert composer.text().startswith("What does it say")
-
-
-def test_enter_with_files_alone_offers_what_to_ask_of_them(composer, field, asked, qtbot):
-    composer.set_chips([Chip("lease.pdf")], attached=True, reading=False)
-    qtbot.waitActive(composer.window())
-    field.setFocus()
-    qtbot.keyClick(field, Qt.Key.Key_Return)
-    assert asked == []
-    assert composer.offers.isVisible()
-    qtbot.keyClick(composer.offers.focusWidget(), Qt.Key.Key_Escape)
-    assert not composer.offers.isVisible()
-    assert field.hasFocus()
-    qtbot.keyClick(field, Qt.Key.Key_Return)
-    qtbot.keyClick(field, Qt.Key.Key_W)  # an own question after all
-    assert not composer.offers.isVisible()
-    field.clear()
-    qtbot.keyClick(field, Qt.Key.Key_Return)
-    qtbot.keyClick(composer.offers.focusWidget(), Qt.Key.Key_Right)
-    assert composer.offers.focusWidget().text() == "Key dates and amounts"
-    qtbot.keyClick(composer.offers.focusWidget(), Qt.Key.Key_Return)
-    assert asked == [Send("List the important dates and amounts, and what each is for.")]
 
 
 def test_the_button_stops_while_busy(composer, field, asked, qtbot):

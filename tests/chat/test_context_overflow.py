@@ -216,7 +216,7 @@ def test_a_summary_begins_a_new_branch_and_the_old_one_stays(full: Overflow) -> 
 
 def test_a_summary_that_is_stopped_gives_the_question_back(full: Overflow) -> None:
     returned: list[str] = []
-    full.stack.chat.unsent_restored.connect(lambda text, _files: returned.append(text))
+    full.stack.chat.answers.given_back.connect(lambda text, _files: returned.append(text))
     full.choose(ContextWay.SUMMARY)
     full.stack.finish(FinishReason.CANCELLED)
     assert returned == ["How many?"]

@@ -148,7 +148,7 @@ def test_nothing_is_deleted_where_an_answer_waits_for_its_turn(changes, stack):
     stack.send("Plums?")
     changes.delete(4)
     changes.delete(0)
-    stack.do(changes.actions.branch_off, stack.shown[4].id, "Branch")
+    stack.do(changes.actions.branch_off, stack.shown[4].id)
     assert (stack.texts, stack.chat.conversation_id) == ([*TEXTS, "Plums?", ""], 1)
     stack.answer("Once upon a time.")
     assert stack.engine.asked.messages[-1].content == "Plums?"
@@ -189,9 +189,9 @@ def test_what_was_deleted_for_good_or_long_ago_is_forgotten(changes, stack):
 
 
 def test_a_new_conversation_begins_at_any_message(changes: Changes, stack: ChatStack) -> None:
-    changes.actions.branch_off(stack.shown[1].id, "Branch of Apples")
+    changes.actions.branch_off(stack.shown[1].id)
     stack.settle()
     assert stack.chat.conversation_id == 2
     assert stack.texts == TEXTS[:2]
     title = stack.read(lambda store: store.conversations.get(2).title)
-    assert title == "Branch of Apples"
+    assert title == "Branch of Apples?"

@@ -41,25 +41,6 @@ def test_work_is_done_in_order_in_one_thread(thread: StoreThread) -> None:
     assert done == list(range(100))
 
 
-def test_of_waiting_progress_only_the_newest_is_written(thread: StoreThread) -> None:
-    def begin(store: Store) -> int:
-        conversation = store.conversations.create().id
-        return store.messages.begin_answer(
-            conversation, store.messages.append_user(conversation, "q", None).id
-        ).id
-
-    answer = thread.submit(begin).result(PATIENCE_S)
-    changes = thread.submit(lambda s: s._db.connection.total_changes()).result(PATIENCE_S)
-    release = hold(thread)
-    futures = [thread.save_progress(answer, f"{n}") for n in range(50)]
-    release.set()
-    assert all(f.result(PATIENCE_S) for f in futures)
-    assert thread.submit(lambda s: s.messages.get(answer).content).result(PATIENCE_S) == "49"
-    assert (
-        thread.submit(lambda s: s._db.connection.total_changes()).result(PATIENCE_S) == changes + 1
-    )
-
-
 def test_an_error_reaches_its_caller_and_the_thread_goes_on(thread: StoreThread) -> None:
     with pytest.raises(LookupError):
         thread.submit(lambda s: s.conversations.get(1)).result(PATIENCE_S)

@@ -76,6 +76,7 @@ def press_button(inside: QWidget, name: str) -> None:
 def choose_file(inside: QWidget, path: Path) -> None:
     """Choose a file in the dialog that was opened last, and close it."""
     dialog = inside.findChildren(QFileDialog)[-1]
+    dialog.filesSelected.emit([str(path)])
     dialog.fileSelected.emit(str(path))
     dialog.reject()
 

@@ -18,18 +18,21 @@ from PySide6.QtWidgets import (
 from pytestqt.qtbot import QtBot
 
 from deepseek_r1.core.settings import SamplingSettings
+from r1desk.chat.messages.answer_boxes import ContinueRow
+from r1desk.chat.messages.stats_line import stats_line
 from r1desk.chat.messages.welcome import EXAMPLES
 from r1desk.conversations.conversation_intents import (
     NewChat,
     RestoreConversations,
     SetFolderSettings,
 )
-from r1desk.conversations.widgets.row_delegate import MORE_PX, STOP_PX
+from r1desk.conversations.widgets.row_delegate import MORE_PX
 from r1desk.conversations.widgets.row_model import ItemRole, RowState
 from r1desk.platform.system_notice import SystemNotices
 from r1desk.preferences import Preferences
 from r1desk.shell.session import Session
 from r1desk.store import ConversationSettings, Profile, Store
+from r1desk.widgets.notice_bar import NoticeRow
 from support.awaiting import result_of
 from support.engine_script import EngineScript, goes_on, says, waits, waits_for
 from support.gguf_files import tiny_llama
@@ -127,6 +130,27 @@ def match_is_visible(session: Session) -> bool:
     return False
 
 
+def test_a_hit_in_a_former_version_says_that_it_is_one_and_the_way_back(qtbot, own_profile):
+    former = store_conversation(own_profile, "Apples?", "A red zebra.")
+    with Profile.open(own_profile) as profile, Store(profile.database) as store:
+        edited = store.messages.append_user(former, "Bananas?", None).id
+        newer = store.messages.begin_answer(former, edited, "Model").id
+        store.messages.finish_answer(newer, "Yellow.")
+    with running_session(qtbot, own_profile) as session:
+        wait_shown(qtbot, session, "Yellow.")
+        click(session.window.sidebar.search)
+        type_text("zebra")
+        press(Qt.Key.Key_Return)
+        qtbot.waitUntil(lambda: marked_texts(session) == ["zebra"])
+        (notice,) = session.window.notices.findChildren(NoticeRow)
+        assert "another version" in notice.notice.text
+        session.window.sidebar.search.setFocus()
+        press(Qt.Key.Key_Escape)
+        assert marked_texts(session) == []
+        press_button(notice, "Back to the version before")
+        wait_shown(qtbot, session, "Yellow.")
+
+
 def test_the_search_is_done_with_the_keyboard(qtbot: QtBot, fruit: Session) -> None:
     window = fruit.window
     press(Qt.Key.Key_K, Qt.KeyboardModifier.ControlModifier)
@@ -200,12 +224,13 @@ def test_a_chat_begun_in_a_folder_has_its_settings_and_goes_and_comes_back_with_
     click_row(rows, "Garden")
     rows.setFocus()
     press(Qt.Key.Key_Delete, Qt.KeyboardModifier.ControlModifier)
-    press_button(ready.window.findChildren(QMessageBox)[-1], "Move it to the trash")
+    press_button(ready.window.findChildren(QMessageBox)[-1], "Move the chat to the trash")
     qtbot.waitUntil(lambda: not has_row(rows, "Garden"))
     assert ready.store.run(lambda store: store.conversations.get(roses)).trashed_at
     sidebar.requested.emit(SetFolderSettings(garden, as_shown=True))  # of a menu still open
     ready.chat_feature.history.undo()
     qtbot.waitUntil(lambda: has_row(rows, "Garden"))
+    assert "The folder “Garden” is back." in ready.window.notices.text
     assert ready.store.run(lambda store: store.conversations.get(roses)).folder_id == garden
 
 
@@ -362,7 +387,8 @@ def test_the_row_being_answered_is_marked_and_another_chat_waits_its_turn(
         qtbot.waitUntil(lambda: not session.chat.busy)
 
 
-def test_esc_ends_the_answer_that_is_shown_and_a_hidden_one_ends_by_the_cross_in_its_row(
+@pytest.mark.qt_log_ignore("This plugin does not support")
+def test_esc_ends_the_answer_that_is_shown_and_a_hidden_one_ends_by_the_menu_of_its_row(
     qtbot: QtBot, own_profile: Path, engine: EngineScript
 ) -> None:
     store_conversation(own_profile, "Bananas?", "Yellow.")
@@ -384,8 +410,11 @@ def test_esc_ends_the_answer_that_is_shown_and_a_hidden_one_ends_by_the_cross_in
         assert session.chat.answering == story
         assert rows.selectionModel().currentIndex().data().startswith("Bananas")
         row = rows.visualRect(row_of(rows, "Write a long"))
-        cross = QPoint(row.right() - MORE_PX - STOP_PX // 2, row.center().y())
-        qtbot.mouseClick(rows.viewport(), Qt.MouseButton.LeftButton, pos=cross)
+        dots = QPoint(row.right() - MORE_PX // 2, row.center().y())
+        qtbot.mouseClick(rows.viewport(), Qt.MouseButton.LeftButton, pos=dots)
+        menu = QApplication.activePopupWidget()
+        next(a for a in menu.actions() if a.text() == "Stop the answer").trigger()
+        menu.close()
         qtbot.waitUntil(lambda: session.chat.answering is None)
         assert shown_texts(session) == ["Bananas?", "Yellow."]
         click_row(rows, "Write a long")
@@ -570,3 +599,24 @@ def test_the_model_that_answered_before_is_offered_and_not_loaded_unasked(
         session.window.chat.offer_model(str(file), "other 7B")
         click(offer)
         assert chosen == [str(file)]
+
+
+def test_an_answer_that_was_continued_counts_all_of_its_tokens_after_a_close_in_its_middle(
+    qtbot, own_profile, engine
+):
+    with ready_session(qtbot, own_profile, engine=engine) as session:
+        engine.answers(says("one two three "), goes_on())
+        ask(qtbot, session, "Count on.")
+        qtbot.waitUntil(lambda: session.chat.answer is not None)
+        qtbot.waitUntil(lambda: session.chat.answer.so_far.completion_tokens > 5)
+        press(Qt.Key.Key_Escape)
+        wait_answered(qtbot, session)
+        first = session.chat.shown_branch[-1].stats.completion_tokens
+        click(last_view(session).findChild(ContinueRow).buttons[0])
+        qtbot.waitUntil(lambda: session.chat.answer is not None)
+        qtbot.waitUntil(lambda: session.chat.answer.so_far.completion_tokens > 5)
+    with running_session(qtbot, own_profile) as session:
+        wait_shown(qtbot, session, "three")
+        stats = session.chat.shown_branch[-1].stats
+        assert stats.completion_tokens > first + 5
+        assert stats_line(stats, "").endswith("stopped")

@@ -8,7 +8,14 @@ from typing import Any
 import pytest
 from PySide6.QtCore import Qt
 from PySide6.QtGui import QGuiApplication, QImage
-from PySide6.QtWidgets import QApplication, QFileDialog, QInputDialog, QMessageBox, QToolButton
+from PySide6.QtWidgets import (
+    QApplication,
+    QComboBox,
+    QFileDialog,
+    QInputDialog,
+    QMessageBox,
+    QToolButton,
+)
 from pytestqt.qtbot import QtBot
 
 from deepseek_r1.documents.document import Document
@@ -25,6 +32,7 @@ from r1desk.conversations.conversation_intents import (
     PurgeConversations,
     TrashConversations,
 )
+from r1desk.performance.widgets.panel import PanelTab
 from r1desk.shell.session import Session
 from r1desk.store import FolderInfo, Profile, Store
 from r1desk.store.prompt_store import PromptFile, SavedPrompt
@@ -43,7 +51,14 @@ from window.mouse_and_keys import (
     type_line,
     type_text,
 )
-from window.session_fixture import ask, notice_text, ready_session, running_session, wait_answered
+from window.session_fixture import (
+    ask,
+    ask_and_wait,
+    notice_text,
+    ready_session,
+    running_session,
+    wait_answered,
+)
 from window.stored_conversations import store_conversation
 
 
@@ -201,6 +216,34 @@ def test_a_document_leaves_the_panel_as_wide_as_it_was(qtbot, own_profile, tmp_p
         assert session.window.splitter.sizes() == sizes
 
 
+def test_the_list_of_chats_is_back_when_the_document_goes_with_its_chat_and_after_a_restart(
+    qtbot, own_profile, notes
+):
+    def open_notes(session: Session) -> None:
+        wait_chips(qtbot, session, 1)
+        session.window.resize(1_230, 700)
+        click(session.window.composer.attachments.chips[0].open_button)
+        qtbot.waitUntil(session.window.document.field.isVisible)
+        assert not session.window.sidebar.isVisible()  # the document has its width
+
+    with ready_session(qtbot, own_profile) as session:
+        ask_and_wait(qtbot, session, "Hello")
+        drop(session.window, notes)
+        open_notes(session)
+        session.window.activateWindow()
+        session.window.open_panel(PanelTab.ANSWERS)
+        assert session.window.sidebar.isVisible()
+        open_notes(session)
+        press(Qt.Key.Key_N, Qt.KeyboardModifier.ControlModifier)
+        qtbot.waitUntil(lambda: not session.window.document.isVisible())
+        assert session.window.sidebar.isVisible()
+        assert not session.window.panel.isVisible()
+        click_row(session.window.sidebar.list, "Hello")
+        open_notes(session)
+    with running_session(qtbot, own_profile) as session:  # it was closed beside a document
+        assert session.window.sidebar.isVisible()
+
+
 def test_the_words_of_a_picture_are_found_on_it(qtbot, own_profile, tmp_path, engine):
     scan("Gate 45 is closed.", "Platform nine has a red roof.").save(tmp_path / "sign.png")
     with ready_session(qtbot, own_profile, engine=engine) as session:
@@ -339,6 +382,7 @@ def test_files_are_pasted_chosen_with_the_keyboard_and_removed(qtbot, session, n
     wait_chips(qtbot, session, 1)
     press(Qt.Key.Key_U, Qt.KeyboardModifier.ControlModifier)
     dialog = session.window.findChild(QFileDialog)
+    assert dialog.findChild(QComboBox, "fileTypeCombo").currentText() == "Documents, text and code"
     dialog.filesSelected.emit([str(notes)])
     dialog.reject()
     wait_chips(qtbot, session, 2)
@@ -410,7 +454,10 @@ def test_a_picture_that_is_pasted_is_read_and_a_question_about_it_has_its_text(q
     assert labels(ready)[0].startswith("Pasted picture")
     wait_chips(qtbot, ready, 1)
     qtbot.waitUntil(lambda: not ready.chat_feature.documents.files.readings)
-    click(ready.window.composer.attachments.chips[0].open_button)
+    button = ready.window.composer.attachments.chips[0].open_button
+    assert button.iconSize().height() > button.fontMetrics().height()  # the picture, small
+    assert "only its text is read" in button.toolTip()
+    click(button)
     pane = ready.window.document
     qtbot.waitUntil(lambda: not pane.sheet.picture.pixmap().isNull())
     assert not pane.open_button.isVisible()  # it is in no file of the user's
@@ -740,7 +787,11 @@ def test_a_new_library_has_eight_prompts_that_stay_deleted(qtbot: QtBot, own_pro
         qtbot.waitUntil(lambda: len(prompt_names(session)) == 7)
         activate(qtbot, session)
         session.window.composer.setFocus()
-        type_line("/tr")
+        type_text("/")
+        found = session.window.palette_list.list.topLevelItem(1)
+        assert "[" in found.text(1)  # a field, without its braces
+        assert not found.textAlignment(1)  # all previews begin at one place
+        type_line("tr")
         assert "{{language}}" in session.window.composer.text()
 
 

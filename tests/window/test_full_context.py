@@ -134,13 +134,6 @@ def test_a_budget_of_the_conversation_ends_the_thinking(qtbot: QtBot, ready: Ses
     assert "budget" in box.end_note.text()
     button.budget_chosen.emit(0)  # of this conversation alone
     assert ready.preferences.sampling.thinking_budget is None
-    button.menu().aboutToShow.emit()
-    default = button.menu().actions()[-1]
-    assert default.text() == "Use “Off” for new chats too"
-    default.trigger()
-    assert ready.preferences.sampling.thinking_budget == 0
-    button.menu().aboutToShow.emit()
-    assert not button.menu().actions()[-1].isEnabled()
     ask_and_wait(qtbot, ready, "And now?")
     assert not ready.chat.shown_branch[-1].thinking
     assert ready.chat.shown_branch[-1].content

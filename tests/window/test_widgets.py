@@ -17,6 +17,7 @@ from PySide6.QtCore import (
     QPointF,
     QRect,
     QSettings,
+    QStandardPaths,
     Qt,
 )
 from PySide6.QtGui import QAccessible, QContextMenuEvent, QDragEnterEvent, QDropEvent
@@ -578,7 +579,7 @@ def test_a_file_dialog_shows_the_whole_size_of_a_file(qtbot: QtBot, tmp_path: Pa
     qtbot.waitUntil(lambda: view.columnWidth(1) >= size(1))
 
 
-def test_a_file_dialog_begins_where_the_last_file_was_chosen(qtbot: QtBot, tmp_path: Path) -> None:
+def test_a_file_dialog_begins_where_the_last_file_of_its_kind_was_chosen(qtbot, tmp_path):
     QSettings.setPath(QSettings.Format.NativeFormat, QSettings.Scope.UserScope, str(tmp_path))
     file = tmp_path / "letters" / "a.txt"
     file.parent.mkdir()
@@ -592,6 +593,9 @@ def test_a_file_dialog_begins_where_the_last_file_was_chosen(qtbot: QtBot, tmp_p
     choose_file(parent, file)
     qtbot.waitUntil(lambda: not isValid(first))
     assert Path(file_dialog(parent, "", ["All files (*)"]).directory().path()) == file.parent
+    downloads = QStandardPaths.StandardLocation.DownloadLocation
+    models = file_dialog(parent, "Open a model file", ["Models (*.gguf)"], downloads)
+    assert Path(models.directory().path()) != file.parent
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="portals are Linux desktops'")

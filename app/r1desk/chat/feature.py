@@ -88,6 +88,7 @@ class ChatFeature(Feature[ChatWindow]):
     def _connect(self) -> None:
         chat, models, services = self.controller, self._models, self._services
         chat.branch_shown.connect(self._on_branch_shown)
+        chat.leaving.connect(self._on_leaving)
         models.loaded.connect(self._on_model_loaded)
         models.loaded.connect(self.settings.emit_model)
         models.loaded.connect(self.sizes.refresh)
@@ -112,6 +113,12 @@ class ChatFeature(Feature[ChatWindow]):
     def _on_branch_shown(self, _conversation_id: int | None, branch: list[ChatMessage]) -> None:
         self._speed.fill(branch, self._models.name)
         self._trim_timer.start()  # texts of the conversation before are free by now
+
+    @Slot()
+    def _on_leaving(self) -> None:
+        """Take the document beside the chat away with it."""
+        if self._window.document.name:
+            self._window.document.close_button.click()
 
     # ---- the window
 

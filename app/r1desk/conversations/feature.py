@@ -69,6 +69,7 @@ class ConversationsFeature(Feature[ConversationsWindow]):
         window.composer.editor.addActions(window.sidebar.menu.of_open_chat)
         for left in (window.sidebar.list.chosen, window.sidebar.search.escape_pressed):
             left.connect(window.composer.setFocus)
+        window.sidebar.search.textChanged.connect(self._on_search_text)
 
     def start(self) -> None:
         """Show the conversation of last time, or a new one; empty the old trash."""
@@ -172,6 +173,11 @@ class ConversationsFeature(Feature[ConversationsWindow]):
     async def _search(self, query: str) -> None:
         hits = await self._store.ask(lambda store: store.search(query))
         self._window.sidebar.show_hits(query, hits)
+
+    @Slot(str)
+    def _on_search_text(self, text: str) -> None:
+        if not text:
+            self._window.chat.clear_match()
 
     @task
     async def _show_trash(self) -> None:

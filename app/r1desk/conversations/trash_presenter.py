@@ -45,11 +45,13 @@ class TrashPresenter(QObject):
         text: str,
         remove: StoreWork[Removed],
         bring_back: Callable[[Store, Removed], None],
+        *,
         shown: int = 0,
+        undone: str = "",
     ) -> None:
         """Carry out what takes conversations out of the list; `text` says so, beside a way back.
 
-        Then the conversation `shown` is opened, if there is one.
+        Then `undone` is said, and the conversation `shown` is opened, if there is one.
         """
         for each in ids:
             self._chat.stop_conversation(each)
@@ -63,8 +65,8 @@ class TrashPresenter(QObject):
 
         self._leave(ids)
         self.changed.emit()
-        restored = trn("{n} chat restored", "{n} chats restored", len(ids))
-        self._history.add(text, shown, undo, restored if ids else "")
+        undone = undone or trn("{n} chat restored", "{n} chats restored", len(ids))
+        self._history.add(text, shown, undo, undone)
 
     def _leave(self, gone: tuple[int, ...]) -> None:
         if self._chat.conversation_id in gone:
@@ -108,8 +110,8 @@ class TrashPresenter(QObject):
             return
         text = tr("Delete the folder “{name}”?", name=folder.name)
         count = trn("It has {n} chat.", "It has {n} chats.", len(inside))
-        keep = trn("Keep it in the list", "Keep them in the list", len(inside))
-        move = trn("Move it to the trash", "Move them to the trash", len(inside))
+        keep = trn("Keep the chat in the list", "Keep the chats in the list", len(inside))
+        move = trn("Move the chat to the trash", "Move the chats to the trash", len(inside))
         delete, roles = partial(self._delete_folder, folder), QMessageBox.ButtonRole
         box = ask(
             parent,
@@ -141,4 +143,5 @@ class TrashPresenter(QObject):
         if self._chat.new_chat_folder == folder.id:
             self._chat_feature.begin_chat()
         text = tr("The folder “{name}” was deleted.", name=folder.name)
-        self.remove(to_trash, text, delete, bring_back)
+        back = tr("The folder “{name}” is back.", name=folder.name)
+        self.remove(to_trash, text, delete, bring_back, undone=back)

@@ -119,7 +119,6 @@ class MainWindow(ConversationsWindow, ModelsWindow, PerformanceWindow, ServingWi
         self.splitter.setStretchFactor(1, 1)
         self.splitter.setSizes([SIDEBAR_PX, 10_000])
         self.panel_action.toggled.connect(self._on_panel_toggled)
-        self.panel_action.toggled.connect(self._cover_chat)
         whole = QWidget()
         filled(QVBoxLayout(whole), self.splitter, self.gauge, spacing=0).setStretch(0, 1)
         self.setCentralWidget(whole)
@@ -138,7 +137,7 @@ class MainWindow(ConversationsWindow, ModelsWindow, PerformanceWindow, ServingWi
         sizes = self.splitter.sizes()
         self.splitter.addWidget(panel)
         self.splitter.setSizes([*sizes, PANEL_PX])
-        panel.tabs.currentChanged.connect(self._cover_chat)
+        panel.tabs.currentChanged.connect(self._share_width)
         self.panel_made.emit(panel)
 
     def _centre(self) -> QWidget:
@@ -209,6 +208,7 @@ class MainWindow(ConversationsWindow, ModelsWindow, PerformanceWindow, ServingWi
         self.sidebar_action = self._toggle("panel-left", tr("Chats"), "Ctrl+B")
         self.sidebar_action.setChecked(True)
         self.sidebar_action.toggled.connect(partial(self._show_side, self.sidebar))
+        self.sidebar_action.triggered.connect(self._on_sidebar_chosen)
         # The strip below is the panel's door.
         self.panel_action = self._toggle("panel-right", tr("Model and memory"), "Ctrl+J")
         view.addSeparator()
@@ -263,24 +263,45 @@ class MainWindow(ConversationsWindow, ModelsWindow, PerformanceWindow, ServingWi
         if had_keyboard and not shown:
             self.composer.setFocus()
 
+    @Slot()
+    def _on_sidebar_chosen(self) -> None:
+        self._sidebar_px = 0  # from now on it is as the user wants it
+
     @Slot(bool)
     def _on_panel_toggled(self, opened: bool) -> None:
-        """Show or hide the panel, and close the sidebar where both leave the chat too little."""
+        self._opened_for_document &= opened
         if opened or self.made_panel is not None:
             self._show_side(self.panel, opened)
-        self._share_with_sidebar(self.panel.minimumSizeHint().width() if opened else 0)
+        self._share_width()
 
-    def _share_with_sidebar(self, panel_px: int) -> None:
-        """Close the sidebar where it and a panel leave the chat too little; reopen it after."""
+    @Slot()
+    def _share_width(self) -> None:
+        """Give a document in front room to be read, and what is beside it its own width after.
+
+        The list of chats makes way where it and the panel leave the chat too little.
+        """
+        panel, panel_px = self.made_panel, 0
+        self._cover_chat()
+        if panel is not None and self.panel_action.isChecked():
+            reads = panel.shows_document
+            panel_px = DOCUMENT_PX if reads else panel.minimumSizeHint().width()
         narrow = self.width() - SIDEBAR_PX - panel_px < LEAST_CHAT_PX
         if narrow and self.sidebar_action.isChecked():
             self._sidebar_px = self.sidebar.width()
             self.sidebar_action.setChecked(False)
-        elif not narrow and self._sidebar_px:
+        self.splitter.refresh()
+        if panel is not None and panel_px:
+            left, chat, now = self.splitter.sizes()
+            if not reads:
+                more, self._panel_px = (self._panel_px or now) - now, 0
+            elif more := max(0, min(DOCUMENT_PX - now, chat - LEAST_CHAT_PX)):
+                self._panel_px = self._panel_px or now or PANEL_PX
+            self.splitter.setSizes([left, chat - more, now + more])
+        if self._sidebar_px and not narrow:
             self.sidebar_action.setChecked(True)
             self.splitter.refresh()
-            left, chat, panel = self.splitter.sizes()
-            self.splitter.setSizes([self._sidebar_px, chat + left - self._sidebar_px, panel])
+            left, chat, *panels = self.splitter.sizes()
+            self.splitter.setSizes([self._sidebar_px, chat + left - self._sidebar_px, *panels])
             self._sidebar_px = 0
 
     @Slot()
@@ -302,34 +323,24 @@ class MainWindow(ConversationsWindow, ModelsWindow, PerformanceWindow, ServingWi
 
     def show_document(self) -> None:
         """Bring the document beside the chat to the front, with room to be read."""
-        if not self.panel_action.isChecked():
-            self._opened_for_document = True
-        self.panel_action.setChecked(True)
         self.panel.show_document(shown=True)
-        self._share_with_sidebar(DOCUMENT_PX)
-        self.splitter.refresh()
-        left, chat, panel = self.splitter.sizes()
-        more = min(DOCUMENT_PX - panel, chat - LEAST_CHAT_PX)
-        if more > 0:
-            self._panel_px = self._panel_px or panel or PANEL_PX
-            self.splitter.setSizes([left, chat - more, panel + more])
+        if not self.panel_action.isChecked():
+            self.panel_action.setChecked(True)
+            self._opened_for_document = True
         self.document.setFocus()  # letters go to the message box
 
     def close_document(self) -> None:
-        """Take it away again; the keyboard goes back to the message box."""
-        if self.made_panel is not None:
-            self.made_panel.show_document(shown=False)
-            left, chat, panel = self.splitter.sizes()
-            before, self._panel_px = self._panel_px or panel, 0
-            self.splitter.setSizes([left, chat + panel - before, before])
+        """Take it away again; the keyboard, where it had it, goes back to the message box."""
+        panel, focused = self.made_panel, self.focusWidget()
+        if panel is None:
+            return
+        had_keyboard = focused is None or panel.isAncestorOf(focused)
+        panel.show_document(shown=False)
         if self._opened_for_document:
-            self._opened_for_document = False
             self.panel_action.setChecked(False)
-        elif self.made_panel is not None:
-            self._share_with_sidebar(self.made_panel.minimumSizeHint().width())
-        self.composer.setFocus()
+        if had_keyboard:
+            self.composer.setFocus()
 
-    @Slot()
     def _cover_chat(self) -> None:
         """Let a document have the place of the chat where both would be too narrow to be read."""
         shows = self.made_panel is not None and self.made_panel.shows_document
@@ -375,6 +386,7 @@ class MainWindow(ConversationsWindow, ModelsWindow, PerformanceWindow, ServingWi
         for name, switch in self._switches.items():
             setattr(stored, name, switch.isChecked())
         stored.panel_visible &= not self._opened_for_document
+        stored.sidebar_visible |= bool(self._sidebar_px)  # it has only made way
 
     def showEvent(self, event: QShowEvent) -> None:
         """Never smaller than is of use; never larger than the screen."""

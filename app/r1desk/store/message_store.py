@@ -199,12 +199,18 @@ class MessageStore:
         )
         return self.get(message_id)
 
-    def save_progress(self, message_id: int, content: str, thinking: str = "") -> bool:
+    def save_progress(
+        self,
+        message_id: int,
+        content: str,
+        thinking: str = "",
+        stats: GenerationStats | None = None,
+    ) -> bool:
         """Save what there is of an answer. False if it is not being written any more."""
         changed = self._db.execute(
-            "UPDATE messages SET content = ?, thinking = ? "
+            "UPDATE messages SET content = ?, thinking = ?, stats_json = coalesce(?, stats_json) "
             "WHERE id = ? AND state = 'streaming' RETURNING id",
-            (clean(content), clean(thinking), message_id),
+            (clean(content), clean(thinking), json_of(stats), message_id),
         )
         return bool(changed)
 

@@ -150,7 +150,6 @@ class StoreThread:
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="store")
         self._store = self._thread.submit(Store, path)
         self.opened = self._thread.submit(lambda: self._store.result().opening)
-        self._progress: dict[int, tuple[str, str]] = {}  # by message; not yet written
 
     def submit(self, work: StoreWork[Result]) -> Future[Result]:
         """Do `work` in the store's thread, in turn. Raises RuntimeError after `close`."""
@@ -162,16 +161,6 @@ class StoreThread:
         except Exception as problem:
             log.store.warning("work for the store failed: %s", type(problem).__name__)
             raise
-
-    def save_progress(self, message_id: int, content: str, thinking: str = "") -> Future[bool]:
-        """Save what there is of an answer; of states that wait only the newest is written."""
-        self._progress[message_id] = (content, thinking)
-
-        def work(store: Store) -> bool:
-            newest = self._progress.pop(message_id, None)
-            return newest is None or store.messages.save_progress(message_id, *newest)
-
-        return self.submit(work)
 
     def close(self) -> None:
         """Finish what was submitted, close the store and end."""

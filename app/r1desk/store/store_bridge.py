@@ -72,10 +72,6 @@ class StoreBridge(QObject):
         """Deliver no results any more; submitted work is still done."""
         self._closed = True
 
-    def save_progress(self, message_id: int, content: str, thinking: str) -> Later[bool]:
-        """Save what there is of an answer; a slow disk is given only the newest state."""
-        return self._result_of(self._store.save_progress(message_id, content, thinking))
-
     def _result_of(self, future: Future[Result]) -> Later[Result]:
         later: Later[Result] = Later()
         self._watch(future, later)

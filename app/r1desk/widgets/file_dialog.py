@@ -1,10 +1,10 @@
-"""The system's dialog for files, which begins in the folder of the last choice."""
+"""The system's dialog for files, which begins in the folder of the last choice of its kind."""
 
 from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
 
-from PySide6.QtCore import QDir, QFileInfo, QSettings, QStandardPaths, Qt, QUrl
+from PySide6.QtCore import QDir, QFileInfo, QSettings, QStandardPaths, Qt
 from PySide6.QtGui import QAbstractFileIconProvider, QIcon
 from PySide6.QtWidgets import (
     QFileDialog,
@@ -20,7 +20,7 @@ from r1desk.platform.tasks import Later
 from r1desk.widgets.bounded_dialog import size_within_screen
 from r1desk.widgets.text_label import call_with
 
-_QT_KEEPS = "FileDialog/lastVisited"  # a key of Qt's own settings, which each of its dialogs saves
+_KEPT = "FileDialog/lastVisited"  # Qt's own key, below which each kind has one
 _SIZES = 1  # a column
 
 
@@ -49,9 +49,12 @@ def file_dialog(
     filters: Sequence[str],
     first: QStandardPaths.StandardLocation = QStandardPaths.StandardLocation.DocumentsLocation,
 ) -> QFileDialog:
-    """A dialog that Qt deletes once it is closed; `first` is where the very first one begins."""
-    kept = QSettings(QSettings.Scope.UserScope, "QtProject").value(_QT_KEEPS, "")
-    folders = (QUrl(str(kept)).toLocalFile(), QStandardPaths.writableLocation(first))
+    """A dialog that Qt deletes once it is closed; `first` is where the very first one begins.
+
+    Each `first` has a last folder of its own: documents are not sought among models.
+    """
+    settings, key = QSettings(QSettings.Scope.UserScope, "QtProject"), f"{_KEPT}/{first.name}"
+    folders = (str(settings.value(key, "")), QStandardPaths.writableLocation(first))
     there = (folder for folder in folders if folder and QDir(folder).exists())
     dialog = QFileDialog(parent, title, next(there, QDir.homePath()))
     dialog.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
@@ -63,8 +66,7 @@ def file_dialog(
     for places in dialog.findChildren(QListView, "sidebar"):  # as wide as "Computer", in full
         places.setMinimumWidth(places.sizeHintForColumn(0) + 2 * places.frameWidth())
     dialog.resize(size_within_screen(dialog, dialog.sizeHint()))
-    # Qt itself leaves that out where the dialog is the system's.
-    dialog.fileSelected.connect(lambda path: dialog.setDirectory(str(Path(path).parent)))
+    dialog.filesSelected.connect(lambda paths: settings.setValue(key, str(Path(paths[0]).parent)))
     return dialog
 
 

@@ -31,12 +31,16 @@ _STAYS = (Qt.FocusReason.PopupFocusReason, Qt.FocusReason.ActiveWindowFocusReaso
 
 @dataclass(frozen=True, slots=True)
 class PaletteEntry:
-    """A thing to choose, below the heading of its group. `keys`, or a note, stands at the end."""
+    """A thing to choose, below the heading of its group.
+
+    `keys`, or a few words, stand at the end; a `note` begins where those of the others do.
+    """
 
     group: str
     title: str
     run: Action
     keys: str = ""
+    note: str = ""
 
 
 def matching(entries: Sequence[PaletteEntry], text: str) -> dict[str, list[PaletteEntry]]:
@@ -152,11 +156,12 @@ class Palette(QFrame):
             heading.setFlags(Qt.ItemFlag.NoItemFlags)
             heading.setFirstColumnSpanned(True)
             for entry in entries:
-                item = QTreeWidgetItem(self.list, [entry.title, entry.keys])
+                item = QTreeWidgetItem(self.list, [entry.title, entry.keys or entry.note])
                 item.setData(0, _ENTRY, entry)
-                item.setFirstColumnSpanned(not entry.keys)
+                item.setFirstColumnSpanned(not item.text(1))
                 item.setForeground(1, self.palette().placeholderText())
-                item.setTextAlignment(1, _RIGHT)
+                if entry.keys:
+                    item.setTextAlignment(1, _RIGHT)
         if (first := self.list.topLevelItem(1)) is not None:  # behind a heading
             self.list.setCurrentItem(first)
         self._place()

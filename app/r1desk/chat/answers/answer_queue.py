@@ -59,17 +59,14 @@ class Shown(Protocol):
         The answer at its end is being generated, or in the queue.
         """
 
-    def show_busy(self) -> None:
-        """Show that a message is being stored, or no longer."""
-
-    def restore_unsent(self, text: str, attachments: tuple[Attachment, ...]) -> None:
-        """Give back a message of this conversation that was not stored."""
-
 
 class AnswerQueue(QObject):
     """Nothing is sent to the model before it is stored. Main thread."""
 
     streamed = Signal(int, object)  # message and Event, of the conversation shown only
+    storing_changed = Signal()  # a message is being stored, or no longer
+    # text and attachments of the conversation shown that were not stored: before its draft
+    given_back = Signal(str, tuple)
 
     def __init__(
         self,
@@ -120,7 +117,7 @@ class AnswerQueue(QObject):
         """The same; returns the answer, None where the disk refuses it."""
         storing, model_path = _Storing(conversation), str(self._models.next_path or "")
         self.storing.append(storing)
-        self._chat.show_busy()
+        self.storing_changed.emit()
 
         def work(store: Store) -> tuple[QueuedAnswer, Branch, ConversationSettings, str]:
             with store.transaction():  # one for all: each waits for the disk once, before the model
@@ -137,7 +134,7 @@ class AnswerQueue(QObject):
             answer, branch, settings, document_text = await self._pending_writes.store_after(work)
         except Exception as error:  # noqa: BLE001 - of a bug too the message stays
             self.storing.remove(storing)
-            self._chat.show_busy()
+            self.storing_changed.emit()
             self.give_back(conversation, text, attachments)
             kept = bool(text or attachments)
             self._pending_writes.report_refused(report_of(error), kept=kept)
@@ -149,7 +146,7 @@ class AnswerQueue(QObject):
             self._expect(answer).stop_wanted = storing.stop_wanted
             self._generate(answer, branch[:-1], settings, document_text)
         self._chat.show_stored(conversation, answer.message.conversation_id, branch)
-        self._chat.show_busy()
+        self.storing_changed.emit()
         return answer.message
 
     def give_back(
@@ -159,7 +156,7 @@ class AnswerQueue(QObject):
         if text or attachments:
             self._pending_writes.keep_unsent(conversation, text, attachments)
             if conversation == self._chat.conversation_id:
-                self._chat.restore_unsent(text, attachments)
+                self.given_back.emit(text, attachments)
 
     def hold(self, held: bool) -> None:
         """Let answers wait while other models use the memory; afterwards generate them."""

@@ -30,10 +30,6 @@ class ChatController(ShownChat):
     conversation_stopped = Signal(int)  # all of its answers are to end
     stopped = Signal()  # the user wants nothing to be computed for the conversation shown
 
-    def ask_others(self, question: ChatMessage) -> None:
-        """Let several models answer; a question with the id 0 is not stored yet."""
-        self.comparison_wanted.emit(question)
-
     def send(
         self,
         text: str,
@@ -152,6 +148,14 @@ class ChatController(ShownChat):
             position = siblings.index(message_id) + delta
             if 0 <= position < len(siblings):
                 store.messages.select_branch(siblings[position])
+
+        self.change_branch(select)
+
+    def show_version(self, message_id: int) -> None:
+        """Show the branch through a message."""
+
+        def select(store: Store) -> None:
+            store.messages.select_branch(message_id)
 
         self.change_branch(select)
 

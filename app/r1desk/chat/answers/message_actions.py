@@ -142,13 +142,17 @@ class MessageActions:
         self.history.add(text, conversation, reverse)
 
     @task
-    async def branch_off(self, message_id: int, title: str) -> None:
+    async def branch_off(self, message_id: int) -> None:
         """Copy the branch down to a message into a new conversation and open that."""
         message = self._message(message_id)
-        if message is not None and message.conversation_id not in self._chat.waiting:
-            self._chat.open_new(
-                await self._store.ask(lambda store: store.branches.copy_to_new(message_id, title))
-            )
+        if message is None or message.conversation_id in self._chat.waiting:
+            return
+
+        def copy(store: Store) -> int:
+            of = store.conversations.get(message.conversation_id).title
+            return store.branches.copy_to_new(message_id, tr("Branch of {title}", title=of))
+
+        self._chat.open_new(await self._store.ask(copy))
 
     def move_memory(self, turns: int) -> None:
         """Move the line above the first message that the model reads by so many turns.

@@ -7,6 +7,7 @@ from PySide6.QtCore import QObject, QTimer, Signal, Slot
 
 from deepseek_r1.core import log
 from deepseek_r1.core.errors import ErrorReport
+from deepseek_r1.core.events import GenerationStats
 from r1desk.platform.tasks import Tasks, report_of, task
 from r1desk.store import Attachment, ChatMessage, Store, StoreWork
 from r1desk.store.store_bridge import StoreBridge
@@ -112,9 +113,13 @@ class PendingWrites(QObject):
         return replace(finished, sibling_index=index, sibling_count=count)
 
     @task
-    async def save_progress(self, message_id: int, content: str, thinking: str) -> None:
+    async def save_progress(
+        self, message_id: int, content: str, thinking: str, stats: GenerationStats | None
+    ) -> None:
         """Store what there is of an answer; the next state makes up for one that is refused."""
-        await self._store.save_progress(message_id, content, thinking)
+        await self._store.ask(
+            lambda store: store.messages.save_progress(message_id, content, thinking, stats)
+        )
 
     # ---- drafts -----------------------------------------------------------------------------
 

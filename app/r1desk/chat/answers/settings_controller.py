@@ -49,11 +49,6 @@ class ChatSettingsController(QObject):
             return self.new_chat_values()
         return effective(self._current, self._defaults)
 
-    @property
-    def default_thinking_budget(self) -> int | None:
-        """The thinking budget of new conversations."""
-        return self._defaults.sampling.thinking_budget
-
     def _default_values(self) -> tuple[SamplingSettings, str]:
         return self._defaults.sampling, self._defaults.system_prompt
 
@@ -83,13 +78,6 @@ class ChatSettingsController(QObject):
         """Change the thinking budget of the conversation shown."""
         self.set_sampling(self.present[0].model_copy(update={"thinking_budget": budget}))
         self.shown.emit(*self.present)
-
-    @Slot(object)
-    def set_default_thinking_budget(self, budget: int | None) -> None:
-        """Change the thinking budget of new conversations."""
-        changed = {"thinking_budget": budget}
-        self._defaults.sampling = self._defaults.sampling.model_copy(update=changed)
-        self.defaults_changed.emit()
 
     @property
     def are_defaults(self) -> bool:

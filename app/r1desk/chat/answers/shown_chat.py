@@ -21,6 +21,7 @@ class ShownChat(QObject):
     """Owns the conversation on the screen and the answers. Main thread."""
 
     branch_shown = Signal(object, list)  # conversation or None, list of ChatMessage
+    version_opened = Signal(int)  # a search led to another branch; the message at the end of before
     match_requested = Signal(int, str)  # message, query: scroll to it and mark the query's words
     answer_finished = Signal(object)  # ChatMessage, of the conversation shown
     list_changed = Signal()
@@ -28,7 +29,6 @@ class ShownChat(QObject):
     busy_changed = Signal()
     preparing_changed = Signal()
     draft_restored = Signal(str, tuple)  # text, attachments
-    unsent_restored = Signal(str, tuple)  # the same; they come before what is written by now
 
     def __init__(
         self, engine: EngineBridge, store: StoreBridge, models: AnsweringModel, defaults: Defaults
@@ -52,6 +52,7 @@ class ShownChat(QObject):
         self.pending_writes.saved.connect(self._on_saved)
         self.pending_writes.kept.connect(self._on_kept)
         self.answers = AnswerQueue(engine, self.pending_writes, models, defaults, self)
+        self.answers.storing_changed.connect(self.busy_changed)
 
     def _default_values(self) -> tuple[SamplingSettings, str]:
         return self._defaults.sampling, self._defaults.system_prompt
@@ -119,18 +120,18 @@ class ShownChat(QObject):
 
     @newest_task
     async def _open(self, conversation_id: int, message_id: int = 0, query: str = "") -> None:
-        def read(store: Store) -> tuple[Branch, str, tuple[Attachment, ...], bool]:
-            branch = store.messages.path(conversation_id)
+        def read(store: Store) -> tuple[Branch, int, str, tuple[Attachment, ...], bool]:
+            branch, left = store.messages.path(conversation_id), 0
             if message_id and store.writable and all(m.id != message_id for m in branch):
-                branch = store.messages.select_branch(message_id)
+                left, branch = branch[-1].id, store.messages.select_branch(message_id)
             draft = store.conversations.draft(conversation_id)
             trashed = store.conversations.get(conversation_id).trashed_at is not None
-            return branch, draft, store.attachments.drafts(conversation_id), trashed
+            return branch, left, draft, store.attachments.drafts(conversation_id), trashed
 
         self.conversation_id = conversation_id
         self.opening = True
         try:
-            branch, draft, attachments, trashed = await self._store.ask(read)
+            branch, left, draft, attachments, trashed = await self._store.ask(read)
         except R1Error:
             self.begin()  # what is typed next would end nowhere
             raise
@@ -139,6 +140,8 @@ class ShownChat(QObject):
         self._restore(conversation_id, draft, attachments)
         if self._position(message_id) is not None:
             self.match_requested.emit(message_id, query)
+        if left:
+            self.version_opened.emit(left)
 
     def reopen(self) -> None:
         """Show the present conversation again, for a window that is new."""
@@ -199,14 +202,6 @@ class ShownChat(QObject):
             self.conversation_id = stored
             self.pending_writes.move_draft_of_new_chat(stored)
         self._show_changed(stored, branch)
-
-    def show_busy(self) -> None:
-        """A message is being stored, or no longer."""
-        self.busy_changed.emit()
-
-    def restore_unsent(self, text: str, attachments: tuple[Attachment, ...]) -> None:
-        """Give back a message of this conversation that was not stored."""
-        self.unsent_restored.emit(text, attachments)
 
     # ---- how answers end --------------------------------------------------------------------
 

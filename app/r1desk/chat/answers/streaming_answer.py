@@ -12,6 +12,7 @@ from r1desk.chat.values.message import ended_inside_thinking, merged_stats
 from r1desk.engine.engine_bridge import EngineRequest
 from r1desk.store import ChatMessage, MessageState
 
+_STOPPED = events.GenerationStats(finish_reason=events.FinishReason.CANCELLED)
 SAVE_EVERY_MS = 500  # what the model says is on disk at least once a second
 
 
@@ -44,6 +45,8 @@ class StreamingAnswer:
     request: EngineRequest | None = None
     dirty: bool = False
     stop_wanted: bool = False
+    so_far: events.GenerationStats = _STOPPED  # as far as events tell; for an end without any
+    first_text_s: float = 0.0  # since the request
     whole: ChatMessage | None = None  # once it has ended
 
     @classmethod
@@ -66,7 +69,8 @@ class StreamingAnswer:
         """Save what there is, if the store has less."""
         if self.dirty:
             self.dirty = False
-            pending_writes.save_progress(self.message_id, self.content, self.thinking)
+            stats = merged_stats(self.begun.stats, self.so_far)
+            pending_writes.save_progress(self.message_id, self.content, self.thinking, stats)
 
     def over(self, stored: ChatMessage) -> ChatMessage:
         """A stored message with all of the text so far, if it is this answer."""
@@ -78,13 +82,17 @@ class StreamingAnswer:
     def take(self, event: events.Event) -> ChatMessage | None:
         """Take in an event of the engine; returns the whole message with the last one."""
         match event:
+            case events.PrefillProgress(total=total, cached=cached):
+                self.so_far = self.so_far.model_copy(
+                    update={"prompt_tokens": total, "cached_tokens": cached}
+                )
             case events.AnswerDelta(text=text):
                 self.content += text
-                self.dirty = True
+                self._count(event)
             case events.ThinkingDelta(text=text, elapsed_s=elapsed_s):
                 self.thinking += text
                 self.thinking_so_far_s = self.begun.thinking_s + elapsed_s
-                self.dirty = True
+                self._count(event)
             case events.ThinkingFinished(seconds=seconds):
                 self.thinking_s = self.begun.thinking_s + seconds
             case events.GenerationFinished(stats=stats):
@@ -94,6 +102,13 @@ class StreamingAnswer:
                     stats = stats.model_copy(update={"thinking_end": request})
                 return self.ended(MessageState.STOPPED if stopped else MessageState.COMPLETE, stats)
         return None
+
+    def _count(self, delta: events.AnswerDelta | events.ThinkingDelta) -> None:
+        self.dirty = True
+        self.first_text_s = self.first_text_s or delta.elapsed_s
+        written_s = delta.elapsed_s - self.first_text_s
+        update = {"completion_tokens": delta.completion_tokens, "decode_s": written_s}
+        self.so_far = self.so_far.model_copy(update=update)
 
     def as_shown(self, event: events.Event) -> events.Event:
         """The event, which `take` knows; a thinking that was continued has all of its time."""

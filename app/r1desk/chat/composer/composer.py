@@ -20,7 +20,6 @@ from PySide6.QtWidgets import QHBoxLayout, QLabel, QScrollArea, QVBoxLayout, QWi
 from deepseek_r1.core.i18n import tr, trn
 from r1desk.chat.composer.composer_field import LARGE_PASTE, ComposerField
 from r1desk.chat.composer.flat_buttons import PromptSizeButton, TemplateButton, ThinkingButton
-from r1desk.chat.composer.question_offers import QuestionOffers
 from r1desk.chat.text import display_text as fit
 from r1desk.chat.text.attachment_chip import AttachmentChip, AttachmentRow, Chip, ChipButton
 from r1desk.chat.text.buttons import RoundButton, icon_button
@@ -58,6 +57,11 @@ def _area_for(row: AttachmentRow, parent: QWidget) -> QScrollArea:
     return area
 
 
+def _beginning(prompt: SavedPrompt) -> str:
+    """The first words of a prompt, with its fields as [name]."""
+    return " ".join(prompt.content[:120].replace("{{", "[").replace("}}", "]").split())
+
+
 class Composer(QWidget):
     """Grows with its text to eight lines; the row below it has the buttons, one sends or stops.
 
@@ -74,7 +78,7 @@ class Composer(QWidget):
         super().__init__(parent)
         self._busy = False
         self._reason = self.hint = ""
-        self._unfilled = ""  # why Enter did not send: a second one does
+        self._unfilled = ""  # why Enter did not send
         self.prompts: Sequence[SavedPrompt] = ()
         self._large = ""
         self._reported_draft = ""
@@ -98,8 +102,6 @@ class Composer(QWidget):
         self._attachment_area = _area_for(self.attachments, self)
         self._has_attachments = self._reading = False
         self._sends_when_read = False  # Enter was pressed while a file was being read
-        self.offers = QuestionOffers(self)
-        self.offers.chosen.connect(self._on_offered)
         self._attach = icon_button("attach", tr("Attach files (Ctrl+U)"), self)
         call_with(self._attach.clicked, self.requested.emit, intents.ChooseFiles())
         self.thinking, self.template = ThinkingButton(self), TemplateButton(self)
@@ -126,7 +128,6 @@ class Composer(QWidget):
         )
         pasted.addStretch(1)
         column.addWidget(self._attachment_area)
-        column.addWidget(self.offers)
         column.addWidget(self.editor)
         row = filled(put_inside(column, QHBoxLayout()), self._attach, self.thinking, self.template)
         row.setSpacing(round(em * 0.2))
@@ -185,10 +186,9 @@ class Composer(QWidget):
     def prompt_entries(self) -> list[PaletteEntry]:
         """The prompts of the library, each to be put into the box."""
         insert, group = self.editor.insert_prompt, tr("Prompts")
-        beginnings = (" ".join(prompt.content[:120].split()) for prompt in self.prompts)
         return [
-            PaletteEntry(group, each.name, partial(insert, each.content), note)
-            for each, note in zip(self.prompts, beginnings, strict=True)
+            PaletteEntry(group, each.name, partial(insert, each.content), note=_beginning(each))
+            for each in self.prompts
         ]
 
     def clear(self) -> None:
@@ -235,10 +235,11 @@ class Composer(QWidget):
     def set_chips(self, chips: Sequence[Chip], *, attached: bool, reading: bool) -> None:
         """Show the files of the chat and of the message; nothing is sent while one is being read.
 
-        `attached`: some go with the message; without a text questions are offered. What Enter was
-        pressed for meanwhile is sent behind the last file.
+        `attached`: some go with the message. What Enter was pressed for meanwhile is sent behind
+        the last file.
         """
         self.attachments.show_chips(chips)
+        self._unfilled = self._unfilled if reading == self._reading else ""
         self._has_attachments, self._reading = attached, reading
         if self._sends_when_read and not reading:
             QTimer.singleShot(0, self, self._submit_read)
@@ -267,8 +268,6 @@ class Composer(QWidget):
         self._button.setToolTip(hint)
         self.editor.setPlaceholderText(self.hint or tr("Write a message"))
         self.editor.viewport().update()  # Qt repaints only where a placeholder appears
-        can_offer = can_send and self._has_attachments and not self.text().strip()
-        self.offers.setVisible(can_offer and self.offers.isVisibleTo(self))
         asks = self._unfilled or self._reason or waits
         self._hint_label.setText(asks or self.hint)
         self._hint_label.setVisible(bool(asks or (self.hint and self.text())))
@@ -313,7 +312,6 @@ class Composer(QWidget):
     @Slot()
     def _on_changed(self) -> None:
         self._unfilled, self._sends_when_read = "", False
-        self.offers.hide()
         self._refresh()
         self.text_changed.emit(self.text())
         self._draft_timer.start()
@@ -334,13 +332,15 @@ class Composer(QWidget):
 
     @Slot()
     def submit(self) -> None:
-        """Send what is in the box, as Enter does; for files alone offer what to ask."""
+        """Send what is in the box, as Enter does; files alone need a question."""
         text = self.text()
         self._sends_when_read = self._reading and bool(text.strip()) and not self._reason
-        if self._sends_when_read:
+        has_files = self._reading or self._has_attachments
+        if has_files and not text.strip() and not self._reason:
+            self._unfilled = tr("Write a question first: a file alone is not sent.")
             self._refresh()
-        elif self._can_send() and not text.strip():
-            self.offers.offer()
+        elif self._reading:
+            self._refresh()
         elif self._can_send() and not self._asks_for_fields():
             self.clear()
             self.requested.emit(intents.Send(text))
@@ -356,13 +356,6 @@ class Composer(QWidget):
         )
         self._refresh()
         return True
-
-    @Slot(str)
-    def _on_offered(self, question: str) -> None:
-        self.editor.setFocus()
-        self.offers.hide()
-        if question:
-            self.requested.emit(intents.Send(question))
 
     @Slot()
     def _on_stop(self) -> None:

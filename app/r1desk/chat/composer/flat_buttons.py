@@ -66,21 +66,18 @@ class ThinkingButton(_MenuButton):
     """Shows the thinking budget in force; hidden for a model that does not think."""
 
     budget_chosen = Signal(object)  # the tokens, None for no limit
-    default_chosen = Signal(object)  # the same, for new conversations too
 
     def __init__(self, parent: QWidget) -> None:
         super().__init__(parent)
         self.setIcon(icon("brain", "text_dim"))
         self.show_budget(None)
 
-    def show_budget(
-        self, budget: int | None, default: int | None = None, decode_tok_s: float = 0.0
-    ) -> None:
-        """Name the budget in force; `default` is that of new conversations.
+    def show_budget(self, budget: int | None, decode_tok_s: float = 0.0) -> None:
+        """Name the budget in force.
 
         The model's speed is for the times beside the budgets; 0 where it is unknown.
         """
-        self._budget, self._default, self._decode_tok_s = budget, default, decode_tok_s
+        self._budget, self._decode_tok_s = budget, decode_tok_s
         text = tr("Thinking: {budget}", budget=budget_name(budget))
         self.setText(text)
         self.setAccessibleName(text)
@@ -96,18 +93,13 @@ class ThinkingButton(_MenuButton):
             self._add_budget(budget_cost(self._budget, self._decode_tok_s), self._budget)
         self._menu.addSeparator()
         self._menu.addAction(tr("Another number…")).triggered.connect(self._on_number)
-        for_all = self._menu.addAction(
-            tr("Use “{budget}” for new chats too", budget=budget_name(self._budget))
-        )
-        for_all.setEnabled(self._budget != self._default)
-        call_with(for_all.triggered, self.default_chosen.emit, self._budget)
 
     def _add_budget(self, text: str, budget: int | None) -> None:
         action = self._add(text, is_checked=budget == self._budget)
         call_with(action.triggered, self._choose, budget)
 
     def _choose(self, budget: int | None) -> None:
-        self.show_budget(budget, self._default, self._decode_tok_s)
+        self.show_budget(budget, self._decode_tok_s)
         self.budget_chosen.emit(budget)
 
     @Slot()

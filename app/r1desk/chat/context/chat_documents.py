@@ -102,7 +102,7 @@ class ChatDocuments(QObject):
         chat.branch_shown.connect(self._on_branch_shown)
         chat.branch_shown.connect(self.refresh)
         chat.draft_restored.connect(self._on_restored)
-        chat.unsent_restored.connect(self._on_restored)
+        chat.answers.given_back.connect(self._on_restored)
 
     def close(self) -> None:
         """End what waits in threads."""

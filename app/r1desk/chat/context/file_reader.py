@@ -13,7 +13,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TypedDict, Unpack
 
-from PySide6.QtCore import QObject, Signal
+from PySide6.QtCore import QObject, Qt, Signal
 from PySide6.QtGui import QImage
 
 from deepseek_r1.catalogue.checksums import Stop
@@ -37,6 +37,7 @@ MAX_FILES = 200  # in one conversation
 _LONGEST_PAUSE_S = 2.0  # between two files of many
 _BRISK_S = 30.0  # files are read so long without pauses, as a few are
 _NAME_CHARACTERS = 90
+_THUMBNAIL_PX = 96, 64
 _COUNTED = 400_000  # characters; a longer text is never read whole, and its tokens are estimated
 
 
@@ -61,6 +62,7 @@ class FileReading:
     total: int = 0  # files
     left: int = 0  # of them, which wait
     page: int = 0  # of the file being read; 0 where it has none
+    thumbnail: QImage | None = None  # of a picture that is in no file
     was_left: bool = False  # another conversation was shown meanwhile
 
 
@@ -178,6 +180,8 @@ class FileReader(QObject):
 
     def _read_picture(self, picture: QImage, reading: FileReading) -> Iterator[_Result]:
         reading.total = reading.left = 1
+        ways = Qt.AspectRatioMode.KeepAspectRatio, Qt.TransformationMode.SmoothTransformation
+        reading.thumbnail = picture.scaled(*_THUMBNAIL_PX, *ways)
         with TemporaryDirectory() as folder:
             file = Path(folder, f"{reading.name}.png")
             if not picture.save(str(file)):

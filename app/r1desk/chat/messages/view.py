@@ -165,6 +165,11 @@ class ChatView(QWidget):
         if message_id in self._messages:
             self._finder.show(message_id, query)
 
+    def clear_match(self) -> None:
+        """Remove the marks of a search in all chats."""
+        if not self.find_bar.isVisible():
+            self._finder.clear()
+
     @Slot(str)
     def _on_find_text(self, text: str) -> None:
         self.find_bar.show_count(self._finder.find(self.messages, text))

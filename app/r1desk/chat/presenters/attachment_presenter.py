@@ -2,9 +2,10 @@
 
 from collections.abc import Sequence
 from functools import partial
+from pathlib import Path
 
 from PySide6.QtCore import Slot
-from PySide6.QtGui import QImage
+from PySide6.QtGui import QImage, QPixmap
 from PySide6.QtWidgets import QFileDialog
 
 from deepseek_r1.core.errors import ErrorReport
@@ -54,6 +55,7 @@ class AttachmentPresenter(Presenter):
         self._prefill, self._refused = prefill, RefusedFiles(window.notices, _FILES)
         self._whole: tuple[str, ...] | None = None  # documents that are read whole; None: no model
         self._unfolded: set[str] = set()  # the first of many documents, which have a chip each
+        self._thumbnails: dict[str, QPixmap] = {}  # of pictures that were pasted, by document
         self._read: Sequence[str] = ()  # documents that the model has read
         self.tasks = Tasks(self, lambda error: self.refuse(report_of(error)))
         window.chats_menu.addAction(tr("Attach files…"), "Ctrl+U", self.choose)
@@ -73,7 +75,7 @@ class AttachmentPresenter(Presenter):
     def choose(self) -> None:
         """Ask for files."""
         every = " ".join(f"*{suffix}" for suffix in sorted(SUFFIXES | PICTURES))
-        filters = [tr("Documents, text and code ({patterns})", patterns=every), tr("All files (*)")]
+        filters = [f"{tr('Documents, text and code')} ({every})", tr("All files (*)")]
         self._choose(tr("Attach files"), QFileDialog.FileMode.ExistingFiles, filters)
 
     @Slot()
@@ -84,6 +86,7 @@ class AttachmentPresenter(Presenter):
     def _choose(self, title: str, mode: QFileDialog.FileMode, filters: list[str]) -> None:
         dialog = file_dialog(self._window, title, filters)
         dialog.setFileMode(mode)
+        dialog.setOption(QFileDialog.Option.HideNameFilterDetails)  # fifty endings
         dialog.filesSelected.connect(self.add_paths)
         dialog.open()
 
@@ -105,7 +108,10 @@ class AttachmentPresenter(Presenter):
         self._documents.files.read_page(address)
 
     @Slot(object, object)
-    def _on_file_read(self, reading: FileReading, _file: Attachment) -> None:
+    def _on_file_read(self, reading: FileReading, file: Attachment) -> None:
+        if reading.thumbnail is not None:
+            self._thumbnails[file.sha256] = QPixmap.fromImage(reading.thumbnail)
+            self._show()
         if reading.address and reading in self._documents.readings:
             self._window.composer.remove_read(reading.address)
 
@@ -191,8 +197,11 @@ class AttachmentPresenter(Presenter):
             buttons.append(ChipButton("close", _removal(name), removes))
         else:
             notes.append(tr("from the folder"))
+        if Path(attachment.name).suffix.lower() in PICTURES:
+            notes.insert(0, tr("only its text is read"))
         opens = partial(self._window.composer.requested.emit, OpenAttachment(attachment))
-        return Chip(attachment.name, tuple(notes), opens, tuple(buttons), fraction)
+        picture = self._thumbnails.get(attachment.sha256)
+        return Chip(attachment.name, tuple(notes), opens, tuple(buttons), fraction, picture=picture)
 
     def _reading_of(
         self, files: Sequence[Attachment], name: str

@@ -1,5 +1,7 @@
 """Connects the chat controller with the widgets of the window's centre."""
 
+from functools import partial
+
 from PySide6.QtCore import Slot
 
 from deepseek_r1.core.events import ModelLoaded
@@ -19,6 +21,9 @@ from r1desk.chat.values.answering_model import AnsweringModel
 from r1desk.engine.engine_bridge import EngineBridge
 from r1desk.features import Presenter
 from r1desk.store import ChatMessage
+from r1desk.widgets.notice_bar import Level, Notice
+
+_VERSION = "version that a search has opened"  # a topic of notices
 
 
 class ChatPresenter(Presenter):
@@ -41,13 +46,14 @@ class ChatPresenter(Presenter):
         view, chat = self._window.chat, self._chat
         chat.branch_shown.connect(self._on_branch_shown)
         chat.match_requested.connect(view.show_match)
+        chat.version_opened.connect(self._on_version_opened)
         chat.answers.streamed.connect(view.stream)
         chat.answer_finished.connect(view.finish_stream)
         chat.busy_changed.connect(self._on_busy_changed)
         chat.preparing_changed.connect(self._on_busy_changed)
         chat.leaving.connect(self._on_leaving)
         chat.draft_restored.connect(self._on_draft_restored)
-        chat.unsent_restored.connect(self._on_unsent_restored)
+        chat.answers.given_back.connect(self._on_given_back)
 
     @Slot(object, list)
     def _on_branch_shown(self, _conversation_id: int | None, branch: list[ChatMessage]) -> None:
@@ -65,8 +71,16 @@ class ChatPresenter(Presenter):
             text = tr("Saved. It is sent once the model has loaded.")
         self._window.chat.stream_status(answer.message_id, text, None)
 
+    @Slot(int)
+    def _on_version_opened(self, left: int) -> None:
+        """Say where the next question goes, which a search has changed."""
+        text = tr("This is another version of the chat: your next question follows it.")
+        ways = {tr("Back to the version before"): partial(self._chat.show_version, left)}
+        self._window.notices.show_notice(Notice(text, Level.INFO, ways, topic=_VERSION))
+
     @Slot()
     def _on_leaving(self) -> None:
+        self._window.notices.withdraw(_VERSION)
         self._window.composer.flush_draft()
         self._window.composer.clear()
 
@@ -79,7 +93,7 @@ class ChatPresenter(Presenter):
             self._window.composer.restore_unsent(text)
 
     @Slot(str)
-    def _on_unsent_restored(self, text: str) -> None:
+    def _on_given_back(self, text: str) -> None:
         if text:
             self._window.composer.restore_unsent(text)
 
@@ -153,7 +167,6 @@ class ComposerRowPresenter(Presenter):
             sizes.changed.connect(show)
             show(sizes.size)
         composer.thinking.budget_chosen.connect(settings.set_thinking_budget)
-        composer.thinking.default_chosen.connect(settings.set_default_thinking_budget)
         for changed in (settings.changed, settings.defaults_changed, speed.changed):
             changed.connect(self._show_settings)
         self._show_settings()
@@ -167,7 +180,6 @@ class ComposerRowPresenter(Presenter):
         sampling, system_prompt = self._settings.present
         self._window.composer.thinking.show_budget(
             sampling.thinking_budget,
-            self._settings.default_thinking_budget,
             self._speed.decode_tok_s,
         )
         self._window.chat.instructions.set_instructions(system_prompt)

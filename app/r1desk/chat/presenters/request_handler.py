@@ -119,8 +119,7 @@ class RequestHandler(Presenter):
             case intents.Quote(text):
                 self._composer.insert_quote(text)
             case intents.BranchOff(message):
-                title = tr("Branch of {title}", title=self._window.title.text())
-                actions.branch_off(message, title)
+                actions.branch_off(message)
             case intents.DeleteMessage(message):
                 actions.delete(message)
             case intents.SavePrompt(text):
@@ -141,7 +140,7 @@ class RequestHandler(Presenter):
                 question = tr("This link was written by the model. Open it in your browser?")
                 ask_to_open(address, self._window, question)
             case intents.AskOthers(message):
-                chat.ask_others(self._question(message))
+                chat.comparison_wanted.emit(self._question(message))
             case intents.LoadModel(path):
                 self._models.choose(Path(path))
             case intents.ReturnToComposer():

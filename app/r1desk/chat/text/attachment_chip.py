@@ -6,7 +6,7 @@ from functools import partial
 from itertools import groupby
 
 from PySide6.QtCore import QRectF, QSize
-from PySide6.QtGui import QPainter, QPainterPath, QPaintEvent, QPen
+from PySide6.QtGui import QPainter, QPainterPath, QPaintEvent, QPen, QPixmap
 from PySide6.QtWidgets import QHBoxLayout, QMenu, QToolButton, QWidget
 
 from deepseek_r1.core.i18n import N_, tr, trn
@@ -21,6 +21,7 @@ from r1desk.widgets.text_label import Action, open_menu_by
 
 _NAME_CHARACTERS = 40
 _RADIUS = 9
+_PICTURE = QSize(48, 32)
 _LEAST_PX = 60  # of a label
 
 
@@ -55,6 +56,7 @@ class Chip:
     icon: str = "file"
     tip: str = ""  # in place of what a click on a file does
     accessible_name: str = N_("Attached file: {label}")
+    picture: QPixmap | None = None  # in place of the icon
 
     @property
     def label(self) -> str:
@@ -121,7 +123,9 @@ class AttachmentChip(QWidget):
         self.open_button.setText(chip.label)
         widest = max(self.open_button.minimumWidth(), self.open_button.sizeHint().width())
         self.open_button.setMinimumWidth(widest)  # the buttons stay where they are
-        self.open_button.setIcon(icon(chip.icon, "text_dim"))
+        if chip.picture is not None:
+            self.open_button.setIconSize(_PICTURE)
+        self.open_button.setIcon(chip.picture or icon(chip.icon, "text_dim"))
         self.open_button.setAccessibleName(tr(chip.accessible_name, label=chip.label))
         tip = tr("Show the text of {name}", name=chip.name) if chip.opens else chip.name
         tip = "\n".join([chip.label, chip.tip or tip])

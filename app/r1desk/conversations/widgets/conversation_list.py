@@ -10,23 +10,20 @@ from PySide6.QtCore import (
     QPoint,
     QSignalBlocker,
     Qt,
-    QTimer,
     Signal,
     Slot,
 )
-from PySide6.QtGui import QContextMenuEvent, QDrag, QGuiApplication, QKeyEvent, QMouseEvent
+from PySide6.QtGui import QContextMenuEvent, QGuiApplication, QKeyEvent, QMouseEvent
 from PySide6.QtWidgets import QAbstractItemView, QFrame, QTreeView
 
-from deepseek_r1.core.i18n import tr, trn
+from deepseek_r1.core.i18n import tr
 from r1desk.chat.values.intents import Request
 from r1desk.conversations import conversation_intents as intents
 from r1desk.conversations.widgets.conversation_rows import Row
-from r1desk.conversations.widgets.row_delegate import MORE_PX, STOP_PX, RowDelegate
+from r1desk.conversations.widgets.row_delegate import MORE_PX, RowDelegate
 from r1desk.conversations.widgets.row_model import Index, ItemRole, RowModel
-from r1desk.widgets.text_label import text_label
 
 _SELECT = QItemSelectionModel.SelectionFlag
-_PULSE_MS = 600
 
 
 class ConversationList(QTreeView):
@@ -42,8 +39,6 @@ class ConversationList(QTreeView):
         super().__init__(headerHidden=True, rootIsDecorated=False, indentation=0)
         self._request = request
         self._revealed: int | None = None  # the open conversation that was scrolled to
-        self._pulse = QTimer(self, interval=_PULSE_MS)  # while an answer is being written
-        self._pulse.timeout.connect(self._on_pulse)
         self.rows = RowModel()
         self.rows.renamed.connect(self._on_renamed)
         self.rows.dropped.connect(self._on_dropped)
@@ -118,15 +113,6 @@ class ConversationList(QTreeView):
     def set_answering(self, conversation_id: int | None, queued: frozenset[int]) -> None:
         """Mark the conversation whose answer is being written, and those whose turn comes."""
         self.rows.answering, self.rows.queued = conversation_id, queued
-        if conversation_id is None:
-            self._pulse.stop()
-        elif not self._pulse.isActive():
-            self._pulse.start()
-        self.viewport().update()
-
-    @Slot()
-    def _on_pulse(self) -> None:
-        self._delegate.pale = not self._delegate.pale
         self.viewport().update()
 
     def outline(self, index: QModelIndex = QModelIndex()) -> None:  # noqa: B008 - is no state
@@ -248,13 +234,6 @@ class ConversationList(QTreeView):
         is_left = event.button() == Qt.MouseButton.LeftButton
         if is_left and from_end < MORE_PX and self._has_menu(index):
             self.menu_wanted.emit(index, self.viewport().mapToGlobal(place.bottomRight()))
-        elif (
-            is_left
-            and from_end < MORE_PX + STOP_PX
-            and self.answers_in(row := row_of(index))
-            and row.conversation_id is not None
-        ):
-            self._request(intents.StopAnswerIn(row.conversation_id))
         elif event.button() != Qt.MouseButton.RightButton:
             super().mousePressEvent(event)
 
@@ -271,17 +250,6 @@ class ConversationList(QTreeView):
 
     def _has_menu(self, index: QModelIndex) -> bool:
         return row_of(index).conversation_id is not None or row_of(index).folder_id is not None
-
-    def startDrag(self, _actions: Qt.DropAction) -> None:
-        """Drag what is selected; a sign of how many there are leaves the rows below in sight."""
-        count = len(self.selected_ids())
-        sign = text_label(trn("{n} chat", "{n} chats", count), "badge")
-        sign.setMargin(4)
-        drag = QDrag(self)
-        drag.setMimeData(self.rows.mimeData(self.selectedIndexes()))
-        drag.setPixmap(sign.grab())
-        drag.setHotSpot(QPoint(-12, -4))
-        drag.exec(Qt.DropAction.MoveAction)
 
 
 def row_of(index: Index) -> Row:

@@ -22,10 +22,8 @@ PADDING_PX = 8
 RADIUS_PX = 6
 DOT_PX = 8
 ICON_PX = 16
-_PALE = 0.35  # of the sign's colour
 SMALL = 0.88  # of the font, for headings, dates and snippets
 MORE_PX = 28  # what opens the menu of a row, at its end
-STOP_PX = 20  # left of it: what ends an answer
 RIGHT = Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter
 ELIDE = Qt.TextElideMode.ElideRight
 
@@ -33,14 +31,12 @@ ELIDE = Qt.TextElideMode.ElideRight
 class RowDelegate(QStyledItemDelegate):
     """Draws headings small and dim, folders with their signs, conversations with a selection.
 
-    `outlined` is the row whose menu is open, or the folder that something is held over; `pale` is
-    every other moment of an answer that is being written.
+    `outlined` is the row whose menu is open, or the folder that something is held over.
     """
 
     def __init__(self, view: QAbstractItemView) -> None:
         super().__init__(view)
         self.outlined = QPersistentModelIndex()
-        self.pale = False
 
     def sizeHint(self, option: QStyleOptionViewItem, index: Index) -> QSize:
         lines = 2 if index.data(ItemRole.ROW).subtitle else 1
@@ -83,17 +79,10 @@ class RowDelegate(QStyledItemDelegate):
             aside = ""
         state = RowState.NONE if is_folder and unfolded else index.data(ItemRole.STATE)
         if state is not RowState.NONE:
-            if state is RowState.ANSWERING and not is_folder:
-                box.setRight(option.rect.right() - MORE_PX - STOP_PX)
-                stop = QPoint(box.right() + STOP_PX // 2, middle)
-                self._paint_icon(painter, "close", dim, stop)
             box.setRight(box.right() - 2 * DOT_PX)
             place = QRect(0, 0, 2 * DOT_PX - 2, 2 * DOT_PX - 2)
             place.moveCenter(QPoint(box.right() + DOT_PX, middle))
-            colour = QColor(getattr(tokens(), sign))
-            if state is RowState.ANSWERING and self.pale:
-                colour.setAlphaF(_PALE)
-            paint_state(painter, place, state, colour)
+            paint_state(painter, place, state, QColor(getattr(tokens(), sign)))
         self._paint_text(painter, option, box, row, aside=aside, colours=(text, dim))
 
     def _paint_text(

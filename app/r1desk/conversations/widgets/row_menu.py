@@ -32,7 +32,7 @@ class RowMenu(QObject):
         view.menu_wanted.connect(self._on_menu)
         self._rename = self._action("pencil", tr("Rename"), self._on_rename, "F2")
         self._pin = self._action("pin", tr("Pin"), self._on_pin)
-        self.name = self._action("", tr("Name this chat"), self._on_name)
+        self.name = self._action("", tr("Have the model write a title"), self._on_name)
         self._move = self._action("folder", tr("Move to folder"), self._on_move, "Ctrl+M")
         self._export = self._action("download", tr("Export…"), self._on_export)
         self._trash = self._action("trash", tr("Move to trash"), self._on_trash, "Ctrl+Del")
