@@ -11,7 +11,7 @@ from pytestqt.qtbot import QtBot
 from deepseek_r1.core.errors import ModelFileMissing
 from deepseek_r1.core.paths import starter_model
 from deepseek_r1.core.settings import LoadSettings
-from deepseek_r1.host.protocol import UnloadRequest
+from deepseek_r1.host.protocol import LoadRequest, UnloadRequest
 from deepseek_r1.host.supervisor_events import EngineState
 from r1desk import preferences as prefs
 from r1desk.models import controller, feature, live_settings
@@ -208,17 +208,38 @@ def test_a_load_during_an_answer_waits_for_its_end_and_the_window_shows_that(
         menu = open_menu(qtbot, pill)
         choose(qtbot, menu, copy)
         menu.close()
-        assert "waiting for the answer" in pill.text()
-        assert session.window.panel.model.state.text() == "It loads once the answer is finished."
+        note = "Loads after this answer"
+        assert note in pill.text()
+        assert session.window.panel.model.state.text() == note
         gauge = session.window.gauge
         for _ in range(8):  # readings: by then the file was accepted and waits for a process
             before = gauge.values
             qtbot.waitUntil(lambda before=before: gauge.values is not before)
-            assert gauge.values.state == "Writing"
-        assert "waiting for the answer" in pill.text()
+            assert gauge.values.state == note
+        assert note in pill.text()
         session.chat.stop()
         qtbot.waitUntil(lambda: session.models.loaded_path == copy)
-        assert "waits" not in pill.text()
+        assert note not in pill.text()
+
+
+def test_a_reload_during_an_answer_waits_for_its_end_or_stops_it(qtbot, ready, engine):
+    window, note = ready.window, "Reloads after this answer"
+    engine.answers(goes_on())
+    window.panel_action.setChecked(True)
+    ask(qtbot, ready, "Tell me a long story.")
+    qtbot.waitUntil(lambda: window.gauge.values.state == "Writing")
+    window.panel.load.rows["context_length"].spin.setValue(512)
+    click(window.panel.message.apply_button)
+    qtbot.waitUntil(lambda: len(engine.received(LoadRequest)) == 2)
+    qtbot.wait(300)  # by then the engine's state and some readings have come
+    assert note in window.model_pill.text()
+    assert window.gauge.values.state == note
+    assert window.panel.model.state.text() == note
+    assert not window.panel.model.progress.isVisible()
+    with qtbot.waitSignal(ready.models.loaded):
+        click(window.panel.model.now_button)
+    assert ready.preferences.load.context_length == 512
+    qtbot.waitUntil(lambda: ready.chat.shown_branch[-1].state == "stopped")
 
 
 def test_what_is_chosen_during_a_load_that_fails_does_not_come_back_after_the_next(

@@ -97,6 +97,13 @@ class InFlightRequests:
         requests = (entry.request for entry in self._entries.values())
         return next((each for each in requests if isinstance(each, LoadRequest)), None)
 
+    @property
+    def load_is_first(self) -> bool:
+        """Whether a load is open, and was sent before all open answers."""
+        requests = (entry.request for entry in self._entries.values())
+        kinds = (LoadRequest, GenerateRequest)
+        return isinstance(next((r for r in requests if isinstance(r, kinds)), None), LoadRequest)
+
     def ids(self) -> tuple[int, ...]:
         return tuple(self._entries)
 

@@ -97,7 +97,7 @@ class RequestQueue:
     @property
     def activity(self) -> EngineState:
         """The state of a running engine. A load that waits for an answer is no load yet."""
-        if self.in_flight.load is not None:
+        if self.in_flight.load_is_first:
             return EngineState.LOADING
         if self.in_flight.ids_of_kind(GenerateRequest):
             return EngineState.GENERATING

@@ -6,6 +6,7 @@ from PySide6.QtCore import QObject, Signal, Slot
 
 from deepseek_r1.core import events
 from deepseek_r1.core.errors import ErrorReport, ModelFileMissing, R1Error, TemplateUnusable
+from deepseek_r1.core.i18n import tr
 from deepseek_r1.core.paths import STARTER_NAME, starter_model
 from deepseek_r1.core.settings import DraftMode, LoadSettings
 from deepseek_r1.host.protocol import LoadRequest, UnloadRequest
@@ -108,9 +109,13 @@ class ModelController(QObject):
         return self._loading_path is not None
 
     @property
-    def load_waits(self) -> bool:
-        """True while a load waits for the end of the answer that is being written."""
-        return self.loading and self._engine.state is EngineState.GENERATING
+    def waiting_note(self) -> str:
+        """Says that a load waits for the end of the answer that is being written; else empty."""
+        if not self.loading or self._engine.state is not EngineState.GENERATING:
+            return ""
+        if self.next_path == self.loaded_path:
+            return tr("Reloads after this answer")
+        return tr("Loads after this answer")
 
     # ---- loading ----------------------------------------------------------------------------
 

@@ -137,7 +137,7 @@ class PillPresenter(Presenter):
 
     @Slot()
     def _on_load_started(self) -> None:
-        self._show_load(tr("waiting for the answer") if self._models.load_waits else tr("loading"))
+        self._show_load(self._models.waiting_note or tr("loading"))
 
     @Slot(float)
     def _on_load_progressed(self, fraction: float) -> None:
@@ -163,7 +163,8 @@ class PillPresenter(Presenter):
     def _show(self) -> None:
         loaded = self._models.current
         if self._models.loading:
-            return  # the progress is shown until the load ends
+            self._on_load_started()  # its progress follows
+            return
         if loaded is None and self._models.resting and self._models.path is not None:
             self._show_state(self._models.path, PillState.RESTING, tr("unloaded"))
             return

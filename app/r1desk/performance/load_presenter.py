@@ -124,7 +124,7 @@ class LoadPresenter(Presenter):
     def _on_load_started(self, path: str) -> None:
         self._on_gone()
         name = self._recent.name_of(Path(path))
-        self._panel.model.show_loading(name, waits=self._models.load_waits)
+        self._panel.model.show_loading(name, self._models.waiting_note)
 
     @Slot()
     def _on_gone(self) -> None:

@@ -67,6 +67,7 @@ class PerformancePresenter(Presenter):
         engine.event_received.connect(self._on_event)
         engine.state_changed.connect(self._on_state)
         models.live.budget_moved.connect(self._forget_peak)
+        models.load_started.connect(self._show)
         window.gauge.state.clicked.connect(self._on_state_clicked)
         window.gauge.stop.clicked.connect(chat.stop)
         chat.preparing_changed.connect(self._show)
@@ -147,6 +148,8 @@ class PerformancePresenter(Presenter):
             state = tr("Unloaded")
         if self._engine.comparison is not None:
             state = tr("Comparing")
+        elif note := self._models.waiting_note:
+            state = note
         elif self._chat.preparing and self._engine.state is EngineState.IDLE:
             reads = self._chat.reads_documents
             state = tr("Reading documents") if reads else tr("Preparing your next message")

@@ -165,6 +165,12 @@ class ChatController(ShownChat):
         self.answers.stop(self.conversation_id)
         self.stopped.emit()
 
+    @Slot()
+    def stop_writing(self) -> None:
+        """End the answer that is being written, in whatever conversation."""
+        if self.answer is not None:
+            self.answers.stop(self.answer.conversation_id)
+
     def stop_conversation(self, conversation_id: int) -> None:
         """End all answers of a conversation; texts that are there stay."""
         self.answers.stop_conversation(conversation_id)

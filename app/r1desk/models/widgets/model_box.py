@@ -1,7 +1,7 @@
 """Shows the loaded model: its name, its facts, and the progress of a load."""
 
 from PySide6.QtCore import QEvent, Slot
-from PySide6.QtWidgets import QFrame, QProgressBar, QVBoxLayout
+from PySide6.QtWidgets import QFrame, QProgressBar, QPushButton, QVBoxLayout
 
 from deepseek_r1.core.events import ModelFacts, ModelLoaded
 from deepseek_r1.core.i18n import tr
@@ -27,7 +27,9 @@ class ModelBox(QFrame):
         self.state = text_label("", "dim")
         self.progress = QProgressBar(textVisible=False, maximum=1000)
         self.progress.setAccessibleName(tr("Loading the model"))
-        parts = (self.name, self.facts, self.progress, self.state)
+        self.now_button = QPushButton(tr("Stop the answer and load now"))
+        explain(self.now_button, tr("What is written of it stays."))
+        parts = (self.name, self.facts, self.progress, self.state, self.now_button)
         filled(QVBoxLayout(self), *parts, spacing=_SPACING_PX, margins=(_PADDING_PX,) * 4)
         self._show_state("")
         self.facts.hide()
@@ -46,13 +48,15 @@ class ModelBox(QFrame):
         around = 2 * _PADDING_PX + border.top() + border.bottom()
         self.setMinimumHeight(self.name.sizeHint().height() + two + around)
 
-    def show_loading(self, name: str, *, waits: bool = False) -> None:
-        """A load began, or waits for the end of an answer."""
+    def show_loading(self, name: str, waiting_note: str = "") -> None:
+        """A load began, or waits for the end of an answer: then with a way to end that now."""
         self.show_name(name)
         self.facts.hide()
         self.show_progress(0.0)
-        if waits:
-            self._show_state(tr("It loads once the answer is finished."))
+        if waiting_note:
+            self.progress.hide()
+            self._show_state(waiting_note)
+            self.now_button.show()
 
     @Slot(float)
     def show_progress(self, fraction: float) -> None:
@@ -93,6 +97,7 @@ class ModelBox(QFrame):
         self.name.setText(breakable_address(name))  # file names have no spaces to break at
 
     def _show_state(self, text: str, role: str = "dim") -> None:
+        self.now_button.hide()
         explain(self.state, "")
         self.state.setText(text)
         self.state.setVisible(bool(text))
