@@ -9,16 +9,18 @@ import pytest
 from PySide6.QtCore import Qt
 from PySide6.QtWidgets import QWidget
 from pytestqt.qtbot import QtBot
+from shiboken6 import isValid
 
 from deepseek_r1.catalogue import file_rules
 from deepseek_r1.core.models_folders import user_models_dir
 from deepseek_r1.core.settings import KVType
 from r1desk import preferences
+from r1desk.performance.widgets.panel import PanelTab
 from r1desk.preferences import FILE_NAME, VERSION, Preferences
 from r1desk.shell.session import Session
 from r1desk.shell.settings_dialog import SettingsDialog
 from support.gguf_files import tiny_llama
-from window.mouse_and_keys import choose_file, click
+from window.mouse_and_keys import choose_file, click, press, type_line
 from window.session_fixture import ready_session
 
 pytestmark = pytest.mark.qt_log_ignore("This plugin does not support")
@@ -54,6 +56,37 @@ def dialog(qtbot: QtBot, tmp_path: Path, appearance: Appearance) -> Iterator[Set
     qtbot.waitExposed(dialog)
     yield dialog
     parent.close()
+
+
+def test_the_palette_finds_what_the_settings_and_the_panel_have(qtbot, ready):
+    def find(words: str) -> None:
+        ready.window.palette_action.trigger()
+        type_line(words)
+
+    ready.window.activateWindow()
+    qtbot.waitUntil(ready.window.isActiveWindow)
+    find("dark theme")
+    assert ready.preferences.theme == "dark"
+    for words, key in (("budget", "memory_budget"), ("top-k", "top_k"), ("precision", "kv_type")):
+        find(words)
+        row = ready.window.panel.rows[key]
+        assert row.controls[0].hasFocus(), words
+        qtbot.waitUntil(row.isVisible)
+    old = ready.window
+    ready.window.palette_action.trigger()
+    ready.window.palette_list.field.setText("简体")  # no key has these letters
+    press(Qt.Key.Key_Return)
+    qtbot.waitUntil(lambda: ready.window is not old and ready.window.updatesEnabled())
+    assert ready.window.sidebar.new_button.text() == "新对话"
+
+
+def test_the_settings_lead_on_to_those_beside_the_chat(qtbot, ready):
+    ready.window.settings_action.trigger()
+    (dialog,) = ready.window.findChildren(SettingsDialog)
+    qtbot.waitUntil(dialog.isVisible)
+    click(dialog.panel_button)
+    assert ready.window.panel.pages[PanelTab.MODEL].isVisible()
+    qtbot.waitUntil(lambda: not isValid(dialog))
 
 
 def test_it_shows_what_is_in_force(dialog: SettingsDialog) -> None:

@@ -316,10 +316,10 @@ class MainWindow(ConversationsWindow, ModelsWindow, PerformanceWindow, ServingWi
         self.panel_action.setChecked(True)
         self.panel.show_tab(tab)
 
-    def open_embedding_choice(self) -> None:
-        """Show the panel where an embedding model is chosen."""
-        self.open_panel(PanelTab.MODEL)
-        self.panel.show_embedding_model()
+    def open_setting(self, key: str) -> None:
+        """Show a setting of the performance panel."""
+        self.panel_action.setChecked(True)
+        self.panel.show_setting(key)
 
     def show_document(self) -> None:
         """Bring the document beside the chat to the front, with room to be read."""

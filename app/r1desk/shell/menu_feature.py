@@ -2,8 +2,9 @@
 
 import platform
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import partial
+from typing import TypeVar
 
 import PySide6
 from PySide6.QtCore import QSize, Qt, Slot
@@ -27,17 +28,19 @@ from r1desk.chat.text.text_style import ReadingWidth, set_reading_width
 from r1desk.conversations.conversation_intents import OpenConversation
 from r1desk.features import Feature, Services
 from r1desk.models.feature import ModelsFeature
+from r1desk.performance.widgets.panel import PanelTab, setting_titles
 from r1desk.platform.qt_application import application
 from r1desk.preferences import ThemeName, WidthName
 from r1desk.shell.main_window import MainWindow
-from r1desk.shell.settings_dialog import TEXT_SIZES_PT, SettingsDialog
+from r1desk.shell.settings_dialog import TEXT_SIZES_PT, SettingsDialog, languages, themes, widths
 from r1desk.theme import ThemeChoice, app_icon, apply_theme
 from r1desk.theme.theme import find_theme
 from r1desk.widgets.bounded_dialog import BoundedDialog
 from r1desk.widgets.layouts import filled, put_inside, with_properties
 from r1desk.widgets.palette import PaletteEntry
-from r1desk.widgets.text_label import call_with, selectable_label, text_label
+from r1desk.widgets.text_label import selectable_label, text_label
 
+T = TypeVar("T")
 TWO_COLUMNS_PX = 800
 
 
@@ -60,10 +63,24 @@ class MenuFeature(Feature[MainWindow]):
         window.settings_action.triggered.connect(self._on_settings)
         window.doctor_action.triggered.connect(self._on_doctor)
         window.shortcuts_action.triggered.connect(self._on_shortcuts)
-        call_with(window.palette_action.triggered, open_palette, window)
+        window.palette_action.triggered.connect(self._on_palette)
         window.help_action.triggered.connect(self._on_help)
         window.about_action.triggered.connect(self._on_about)
         window.text_size_changed.connect(self.step_text_size)
+
+    @Slot()
+    def _on_palette(self) -> None:
+        open_palette(self._window, self._choices())
+
+    def _choices(self) -> Iterator[PaletteEntry]:
+        """Yield what can be chosen in the settings, each to be put in force at once."""
+        yield from _each(tr("Theme"), themes(), self.set_theme)
+        yield from _each(tr("Reading width"), widths(), self.set_width)
+        yield from _each(tr("Language"), languages(), self._services.set_language)
+
+    def open_panel(self) -> None:
+        """Show the settings of model, memory and answers, which stand beside the chat."""
+        self._window.open_panel(PanelTab.MODEL)
 
     @Slot()
     def _on_shortcuts(self) -> None:
@@ -149,13 +166,21 @@ class MenuFeature(Feature[MainWindow]):
         apply_theme(application(), choice, font)
 
 
-def open_palette(window: MainWindow) -> None:
-    """Open the palette, or leave it where it is open."""
+def _each(
+    title: str, texts: Mapping[T, str], choose: Callable[[T], None]
+) -> Iterator[PaletteEntry]:
+    for value, text in texts.items():
+        yield PaletteEntry(tr("Settings"), f"{title}: {text}", partial(choose, value))
+
+
+def open_palette(window: MainWindow, choices: Iterable[PaletteEntry] = ()) -> None:
+    """Open the palette, with `choices` of settings too, or leave it where it is open."""
     if window.palette_list.isVisible():
         window.palette_list.leave()
         return
     prompts = window.composer.prompt_entries()
     entries = [*_chats(window), *prompts, *_menu_entries(window), *_models(window)]
+    entries += [*_panel_settings(window), *choices]
     window.palette_list.open(entries, tr("Find a chat, a model, a prompt or an action"))
 
 
@@ -184,6 +209,12 @@ def _models(window: MainWindow) -> Iterator[PaletteEntry]:
         if not (model.current or model.missing):
             load = partial(window.model_pill.model_chosen.emit, model.path)
             yield PaletteEntry(tr("Models"), model.name, load, model.fit)
+
+
+def _panel_settings(window: MainWindow) -> Iterator[PaletteEntry]:
+    for key, title in setting_titles().items():
+        show = partial(window.open_setting, key)
+        yield PaletteEntry(tr("Model and memory"), title, show)
 
 
 def about(parent: QWidget, engine: str) -> QDialog:

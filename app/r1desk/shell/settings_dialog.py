@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Protocol, TypeVar
 
-from PySide6.QtCore import QSize, Qt, QUrl
+from PySide6.QtCore import QSize, Qt, QUrl, Slot
 from PySide6.QtGui import QDesktopServices
 from PySide6.QtWidgets import (
     QComboBox,
@@ -26,7 +26,7 @@ from r1desk.models.feature import CHOICES_MIN
 from r1desk.platform.system_notice import OFFERED
 from r1desk.platform.tasks import Tasks, task
 from r1desk.preferences import Preferences, ThemeName, WidthName
-from r1desk.theme import ThemeChoice, set_role
+from r1desk.theme import ThemeChoice, explain, set_role
 from r1desk.widgets.bounded_dialog import BoundedDialog
 from r1desk.widgets.file_dialog import chosen_file
 from r1desk.widgets.layouts import filled, put_inside, with_properties
@@ -45,6 +45,7 @@ class Appearance(Protocol):
     def set_width(self, width: WidthName) -> None: ...
     def set_notices(self, wanted: bool) -> None: ...
     def set_unload_time(self, minutes: int) -> None: ...
+    def open_panel(self) -> None: ...
     async def choose_folder(self, folder: Path | None) -> Path: ...  # for models; raises R1Error
 
 
@@ -65,6 +66,9 @@ class SettingsDialog(BoundedDialog):
         self._folders = dict(folders)
         column = self.fill_column(spacing=10)
         self._fill_choices(put_inside(column, QFormLayout()), preferences, appearance)
+        self.panel_button = push_button(tr("Memory, speed and answers…"), self._on_panel)
+        explain(self.panel_button, tr("These settings stand beside the chat."))
+        column.addWidget(self.panel_button, alignment=Qt.AlignmentFlag.AlignLeft)
         column.addSpacing(6)
         column.addWidget(text_label(tr("On the disk"), "heading"))
         self._fill_folders(put_inside(column, QGridLayout()))
@@ -89,16 +93,17 @@ class SettingsDialog(BoundedDialog):
             form.addRow(title, combo)
             return combo
 
-        languages: dict[str | None, str] = {None: tr("System default"), **dict(LANGUAGES.items())}
-        self.language = choice(tr("Language"), present.language, languages, appearance.set_language)
-        self.theme = choice(tr("Appearance"), present.theme, _themes(), appearance.set_theme)
+        self.language = choice(
+            tr("Language"), present.language, languages(), appearance.set_language
+        )
+        self.theme = choice(tr("Theme"), present.theme, themes(), appearance.set_theme)
         points = range(TEXT_SIZES_PT[0], TEXT_SIZES_PT[1] + 1)
         sizes = {0: tr("System default"), **{pt: tr("{n} points", n=pt) for pt in points}}
         self.text_size = choice(
             tr("Text size"), present.text_size_pt, sizes, appearance.set_text_size
         )
         self.reading_width = choice(
-            tr("Reading width"), present.reading_width, _widths(), appearance.set_width
+            tr("Reading width"), present.reading_width, widths(), appearance.set_width
         )
         notices = {
             True: tr("Notification with the chat's title"),
@@ -128,6 +133,11 @@ class SettingsDialog(BoundedDialog):
         column.addWidget(self.folder_note)
         self._show_folder_state("")
         return row
+
+    @Slot()
+    def _on_panel(self) -> None:
+        self.accept()
+        self._appearance.open_panel()
 
     @task
     async def _on_change_folder(self) -> None:
@@ -185,7 +195,13 @@ class SettingsDialog(BoundedDialog):
         QDesktopServices.openUrl(QUrl.fromLocalFile(str(there)))
 
 
-def _themes() -> dict[ThemeName, str]:
+def languages() -> dict[str | None, str]:
+    """The choices with their texts; None is the system's."""
+    return {None: tr("System default"), **dict(LANGUAGES.items())}
+
+
+def themes() -> dict[ThemeName, str]:
+    """The choices with their texts."""
     return {
         ThemeChoice.SYSTEM.value: tr("System default"),
         ThemeChoice.LIGHT.value: tr("Light"),
@@ -194,7 +210,8 @@ def _themes() -> dict[ThemeName, str]:
     }
 
 
-def _widths() -> dict[WidthName, str]:
+def widths() -> dict[WidthName, str]:
+    """The choices of how long lines may be, with their texts."""
     return {
         ReadingWidth.NARROW.value: tr("Narrow"),
         ReadingWidth.NORMAL.value: tr("Normal"),

@@ -267,7 +267,7 @@ class AttachmentPresenter(Presenter):
         if model := self._documents.embedding_model:
             return ChipChoice(tr("Searched by words, and by meaning with {name}", name=model), None)
         label = tr("Searched by words only. Choose an embedding model…")
-        return ChipChoice(label, self._window.open_embedding_choice)
+        return ChipChoice(label, partial(self._window.open_setting, "embedding_model"))
 
     def _price(self, tokens: int) -> str:
         if not tokens:

@@ -30,8 +30,8 @@ class ChatWindow(QMainWindow):
     def close_document(self) -> None:
         """Take it away again; the keyboard goes back to the message box."""
 
-    def open_embedding_choice(self) -> None:
-        """Show where an embedding model is chosen."""
+    def open_setting(self, key: str) -> None:
+        """Show a setting of the performance panel."""
 
     def hold_open(self, reason: str) -> None:
         """Ask with this reason before closing; an empty one lets the window close at once."""

@@ -12,8 +12,9 @@ from PySide6.QtWidgets import QTabWidget, QVBoxLayout, QWidget
 from deepseek_r1.core.errors import ErrorReport
 from deepseek_r1.core.events import Bill, ModelLoaded
 from deepseek_r1.core.i18n import N_, tr
-from deepseek_r1.core.settings import LoadSettings
+from deepseek_r1.core.settings import LoadSettings, SamplingSettings
 from deepseek_r1.core.units import format_mib, format_part
+from deepseek_r1.native.native_library import graphics_library
 from r1desk.chat.messages.document_pane import DocumentPane
 from r1desk.models.widgets.model_box import ModelBox
 from r1desk.performance.widgets.answer_section import AnswerSection
@@ -38,6 +39,36 @@ class PanelTab(StrEnum):
     MODEL = N_("Model")
     ANSWERS = N_("Answers")
     CONVERSATION = N_("Context")
+
+
+# The settings of each tab: those in sight, and those behind the fold.
+SETTINGS = {
+    PanelTab.MODEL: (
+        ("memory_budget", "swap_enabled"),
+        (
+            *("drafts", "draft_model", "threads", "threads_prefill", "micro_batch"),
+            *("cache_strategy", "enable_chunk_loading", "chunk_size_kib", "embedding_model"),
+            "graphics",
+        ),
+    ),
+    PanelTab.ANSWERS: (
+        ("temperature", "max_tokens"),
+        ("top_p", "top_k", "min_p", "repeat_penalty", "seed", "end_repetition"),
+    ),
+    PanelTab.CONVERSATION: (("context_length",), ("kv_type",)),
+}
+
+
+def setting_titles() -> dict[str, str]:
+    """The titles of all settings of the panel, by their keys; also before there is a panel."""
+    keys = [key for shown in SETTINGS.values() for part in shown for key in part]
+    if graphics_library() is None:
+        keys.remove("graphics")
+    of_load = LoadSettings.model_fields
+    return {
+        key: tr((LoadSettings if key in of_load else SamplingSettings).info(key).title)
+        for key in keys
+    }
 
 
 class PerformancePanel(QWidget):
@@ -85,32 +116,19 @@ class PerformancePanel(QWidget):
     # ---- arrangement ------------------------------------------------------------------------
 
     def _fill_pages(self) -> None:
-        rows, answers = self.load.rows, dict(self.answers.rows)
+        self.rows = self.load.rows | self.answers.rows
         self.bill_fold = Collapsible(tr("All lines of the bill"), self.bill.details)
-        self.pages[PanelTab.MODEL].fill(
-            [self.model, self.bill, rows["memory_budget"], rows["swap_enabled"]],
-            [
-                self.bill_fold,
-                *(rows[key] for key in ("drafts", "draft_model", "threads", "threads_prefill")),
-                *(rows[key] for key in ("micro_batch", "cache_strategy", "enable_chunk_loading")),
-                rows["chunk_size_kib"],
-                rows["embedding_model"],
-                rows["graphics"],
-            ],
-        )
-        self.pages[PanelTab.ANSWERS].fill(
-            [
-                self.preset_row,
-                answers.pop("temperature"),
-                answers.pop("max_tokens"),
-                text_label(tr("Instructions"), "heading"),
-                self.answers.prompt_box,
-            ],
-            [*answers.values(), self.answers.reset],
-        )
-        self.pages[PanelTab.CONVERSATION].fill(
-            [self.context, rows["context_length"], self.next_turn], [rows["kv_type"]]
-        )
+        instructions = [text_label(tr("Instructions"), "heading"), self.answers.prompt_box]
+        # Before and after the settings in sight, and before and after the others.
+        more: dict[PanelTab, tuple[list[QWidget], ...]] = {
+            PanelTab.MODEL: ([self.model, self.bill], [], [self.bill_fold], []),
+            PanelTab.ANSWERS: ([self.preset_row], instructions, [], [self.answers.reset]),
+            PanelTab.CONVERSATION: ([self.context], [self.next_turn], [], []),
+        }
+        for tab, parts in SETTINGS.items():
+            plain, expert = ([self.rows[key] for key in part] for part in parts)
+            above, below, first, last = more[tab]
+            self.pages[tab].fill([*above, *plain, *below], [*first, *expert, *last])
 
     def minimumSizeHint(self) -> QSize:
         inner = max(page.minimumSizeHint().width() for page in self.pages.values())
@@ -128,19 +146,17 @@ class PerformancePanel(QWidget):
     # ---- shown by the presenters ------------------------------------------------------------
 
     def show_tab(self, tab: PanelTab) -> None:
-        """Bring a tab to the front and put the keyboard into it."""
+        """Bring a tab to the front and put the keyboard onto its first slider."""
         self.tabs.setCurrentWidget(self.pages[tab])
-        first = {
-            PanelTab.MODEL: number_row(self.load.rows, "memory_budget").slider,
-            PanelTab.ANSWERS: number_row(self.answers.rows, "temperature").slider,
-            PanelTab.CONVERSATION: number_row(self.load.rows, "context_length").slider,
-        }[tab]
-        first.setFocus()
+        number_row(self.rows, SETTINGS[tab][0][0]).slider.setFocus()
 
-    def show_embedding_model(self) -> None:
-        """Open the fold with the embedding model and put the keyboard onto its button."""
-        page, row = self.pages[PanelTab.MODEL], self.load.rows["embedding_model"]
-        page.expert.button.setChecked(True)
+    def show_setting(self, key: str) -> None:
+        """Bring the tab of a setting to the front and put the keyboard onto its control."""
+        tab = next(tab for tab, parts in SETTINGS.items() if any(key in part for part in parts))
+        page, row = self.pages[tab], self.rows[key]
+        self.tabs.setCurrentWidget(page)
+        if key in SETTINGS[tab][1]:
+            page.expert.button.setChecked(True)
         row.controls[0].setFocus()
         QTimer.singleShot(0, page, lambda: page.ensureWidgetVisible(row))  # it is laid out first
 
