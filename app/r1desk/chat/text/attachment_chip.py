@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from functools import partial
 from itertools import groupby
 
-from PySide6.QtCore import QRectF, QSize
+from PySide6.QtCore import QRectF, QSize, Slot
 from PySide6.QtGui import QPainter, QPainterPath, QPaintEvent, QPen, QPixmap
 from PySide6.QtWidgets import QHBoxLayout, QMenu, QToolButton, QWidget
 
@@ -92,7 +92,7 @@ class AttachmentChip(QWidget):
         super().__init__(parent)
         self.chip = chip
         self.open_button = text_button(chip.icon, "", self)
-        self.open_button.clicked.connect(lambda: self.chip.opens and self.chip.opens())
+        self.open_button.clicked.connect(self._on_clicked)
         row = filled(QHBoxLayout(self), self.open_button, spacing=0, margins=(2, 1, 2, 1))
         self.buttons: list[QToolButton] = []
         for at, each in enumerate(chip.buttons):
@@ -107,10 +107,20 @@ class AttachmentChip(QWidget):
             self.buttons.append(button)
         self.show_chip(chip)
 
+    @Slot()
+    def _on_clicked(self) -> None:
+        """Open what the chip stands for, or else the menu of its only button."""
+        if self.chip.opens is not None:
+            self.chip.opens()
+        elif len(self.buttons) == 1 and self.chip.buttons[0].choices:
+            corner = self.rect().bottomLeft()
+            self.buttons[0].menu().popup(self.mapToGlobal(corner))
+
     def _fill_menu(self, menu: QMenu, at: int) -> None:
         menu.clear()
         for choice in self.chip.buttons[at].choices:
-            if choice.chosen is None:
+            before = menu.actions()[-1:]
+            if choice.chosen is None and before and before[0].isCheckable():
                 menu.addSeparator()
             entry = menu.addAction(choice.label, choice.act or menu.close)
             entry.setEnabled(choice.act is not None)
