@@ -85,7 +85,7 @@ def document(photographer: Photographer) -> None:
         (file := Path(folder) / "Harbour report.pdf").write_bytes(pdf([pdf_lines(*REPORT)]))
         window.composer.requested.emit(AttachFiles((str(file),)))
         photographer.wait(lambda: bool(session.chat_feature.documents.draft))
-        window.composer.set_text("When was the harbour closed?")
+        window.composer.set_text("Why was the harbour closed?")
         window.composer.submit()
         photographer.wait(lambda: session.chat.shown_branch[-1:] and not session.chat.busy)
         answer = session.chat.shown_branch[-1]
