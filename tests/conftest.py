@@ -18,7 +18,7 @@ if sys.platform == "win32":  # offscreen, Qt looks for fonts in a folder that do
     fonts = Path(os.environ.get("SYSTEMROOT", "C:\\Windows")) / "Fonts"
     os.environ.setdefault("QT_QPA_FONTDIR", str(fonts))
 
-from PySide6.QtCore import QCoreApplication, QEvent
+from PySide6.QtCore import QCoreApplication, QEvent, QTranslator
 from PySide6.QtGui import QCursor, QGuiApplication
 from PySide6.QtWidgets import QApplication
 
@@ -29,6 +29,7 @@ from deepseek_r1.core.paths import starter_model
 from deepseek_r1.core.units import use_gigabytes
 from deepseek_r1.hardware import processor
 from r1desk.platform.clipboard import let_copied_text_outlive_python
+from r1desk.shell.desktop_application import install_qt_translations
 from support.budgets import ROOMY_MIB
 from support.engine_script import EngineScript
 from support.patience import PatientQtBot
@@ -129,8 +130,12 @@ def qtbot(qapp: QApplication, request: pytest.FixtureRequest) -> Iterator[Patien
 
 @pytest.fixture(autouse=True)
 def english() -> None:
+    """English texts, Qt's own included: the test before may have left its window in Chinese."""
     use_language("en")
     use_gigabytes(False)
+    app = QApplication.instance()
+    if isinstance(app, QApplication) and app.findChildren(QTranslator):
+        install_qt_translations(app)
 
 
 @pytest.fixture(scope="session")

@@ -244,13 +244,9 @@ def test_the_servers_memory_is_part_of_the_window_in_the_next_bill(qtbot, own_pr
 def test_off_and_the_button_close_are_two_words_in_chinese(qtbot, qapp):
     use_language("zh_CN")
     install_qt_translations(qapp)
-    try:
-        dialog = ServingDialog(None)
-        qtbot.addWidget(dialog)
-        dialog.show_state(ServingState())
-        close = dialog.buttons.button(QDialogButtonBox.StandardButton.Close)
-        assert close.text().partition("(")[0] == "关闭"
-        assert "关闭" not in dialog.status.text()
-    finally:
-        use_language("en")
-        install_qt_translations(qapp)
+    dialog = ServingDialog(None)
+    qtbot.addWidget(dialog)
+    dialog.show_state(ServingState())
+    close = dialog.buttons.button(QDialogButtonBox.StandardButton.Close)
+    assert close.text().partition("(")[0] == "关闭"
+    assert "关闭" not in dialog.status.text()

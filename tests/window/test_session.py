@@ -1,6 +1,5 @@
 """The window over time: restarts, its menus, a change of language; nothing of it outlives it."""
 
-from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
 
@@ -219,13 +218,6 @@ def test_only_an_empty_layout_is_put_inside(qtbot: QtBot) -> None:
     filled.addWidget(QWidget())
     with pytest.raises(ValueError, match="filled after"):
         put_inside(QVBoxLayout(outer), filled)
-
-
-@pytest.fixture(autouse=True)
-def english_afterwards(qapp: QApplication) -> Iterator[None]:
-    yield
-    use_language("en")
-    install_qt_translations(qapp)
 
 
 def texts_of_a_file_dialog(qtbot: QtBot) -> list[str]:
