@@ -128,6 +128,15 @@ def test_the_plan_is_shown_before_the_reload(panel: PerformancePanel):
     assert panel.message.apply_button.isEnabled()
 
 
+def test_beside_the_button_stands_what_a_reload_makes_of_the_context(panel: PerformancePanel):
+    panel.show_model(a_model())  # with a context of 4,096
+    panel.load.change("kv_type", KVType.F16)
+    panel.show_plan(a_bill().model_copy(update={"context_length": 2048}), "")
+    assert panel.message.text.text().endswith("Context 2,048 instead of 4,096")
+    panel.show_plan(a_bill().model_copy(update={"context_length": 4096}), "")
+    assert "Context" not in panel.message.text.text()
+
+
 def test_a_plan_over_the_budget_is_not_applied_and_says_what_fits(panel: PerformancePanel):
     number(panel, "context_length").spin.setValue(8192)
     panel.show_plan(a_bill(budget_mib=1024), "A context of 512 fits.")

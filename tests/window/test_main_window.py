@@ -10,6 +10,7 @@ from pytestqt.qtbot import QtBot
 
 from deepseek_r1.core.settings import LoadSettings
 from performance.samples import a_bill, a_model, gauge_values
+from r1desk.chat.presenters.key_forwarder import KeyForwarder
 from r1desk.chat.text.text_style import ReadingWidth, set_reading_width
 from r1desk.chat.values.prompt import PromptSize
 from r1desk.conversations.conversation_intents import OpenConversation
@@ -18,7 +19,7 @@ from r1desk.shell.main_window import MainWindow
 from r1desk.shell.menu_feature import open_palette, shortcuts
 from r1desk.store import ConversationInfo
 from r1desk.theme import ThemeChoice, apply_theme
-from window.mouse_and_keys import click, press, type_text
+from window.mouse_and_keys import click, press, type_line, type_text
 
 pytestmark = pytest.mark.qt_log_ignore("This plugin does not support")
 
@@ -127,6 +128,16 @@ def test_a_stray_click_on_the_budgets_track_moves_it_by_one_step(window, qtbot):
     assert row.slider.value() == before + 1
 
 
+def test_digits_after_a_click_on_a_slider_go_into_its_field(window, qtbot):
+    KeyForwarder(window, window.composer.editor)
+    window.open_panel(PanelTab.MODEL)
+    row = window.panel.load.rows["memory_budget"]
+    click(row.slider)
+    type_line("3")
+    assert row.value == 3 * 1024
+    assert window.composer.text() == ""
+
+
 def test_the_page_of_shortcuts_has_every_one_of_the_menu(window: MainWindow) -> None:
     window.answer_menu.addAction("Sing", "Ctrl+Shift+9")  # as a feature does
     names = [label.text() for label in shortcuts(window).findChildren(QLabel)]
@@ -196,6 +207,45 @@ def test_in_a_narrow_window_a_document_gets_the_width_of_the_sidebar_until_it_is
     assert not window.sidebar.isVisible()
     window.close_document()
     qtbot.waitUntil(lambda: window.sidebar.width() == left and panel.width() < 400)
+
+
+def test_a_tab_of_settings_beside_a_document_has_its_own_width(window, qtbot):
+    window.show_document()
+    panel = window.panel
+    qtbot.waitUntil(lambda: panel.width() > 600)
+    panel.tabs.setCurrentWidget(panel.pages[PanelTab.MODEL])
+    qtbot.waitUntil(lambda: panel.width() < 400)
+    panel.tabs.setCurrentWidget(panel.document)
+    qtbot.waitUntil(lambda: panel.width() > 600)
+
+
+def test_a_click_on_a_tab_or_a_fold_leaves_no_control_with_the_keyboard(window, qtbot):
+    window.open_panel(PanelTab.MODEL)
+    panel = window.panel
+    bar = panel.tabs.tabBar()
+    qtbot.mouseClick(bar, Qt.MouseButton.LeftButton, pos=bar.tabRect(1).center())
+    page = panel.pages[PanelTab.ANSWERS]
+    assert page.isVisible()
+    assert QApplication.focusWidget() is page
+    click(page.expert.button)
+    assert page.expert.body.isVisible()
+    assert QApplication.focusWidget() is page
+
+
+def test_the_panel_is_closed_by_a_click_where_it_was_opened(window, qtbot):
+    def click_at(spot: QPoint) -> None:
+        inside = window.childAt(spot)
+        qtbot.mouseClick(inside, Qt.MouseButton.LeftButton, pos=inside.mapFrom(window, spot))
+
+    spot = QPoint(window.width() - 22, 20)
+    click_at(spot)
+    assert window.panel.isVisible()
+    QApplication.processEvents()
+    click_at(spot)
+    assert not window.panel.isVisible()
+    QApplication.processEvents()
+    click_at(spot)
+    assert window.panel.isVisible()
 
 
 def test_in_a_wide_window_both_have_their_place(window: MainWindow) -> None:

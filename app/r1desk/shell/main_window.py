@@ -137,6 +137,9 @@ class MainWindow(ConversationsWindow, ModelsWindow, PerformanceWindow, ServingWi
         sizes = self.splitter.sizes()
         self.splitter.addWidget(panel)
         self.splitter.setSizes([*sizes, PANEL_PX])
+        corner = QWidget()  # where the button was that opened the panel, at the window's edge
+        filled(QHBoxLayout(corner), self._toggle_button(self.panel_action), margins=(0, 0, 8, 0))
+        panel.tabs.setCornerWidget(corner)
         panel.tabs.currentChanged.connect(self._share_width)
         self.panel_made.emit(panel)
 
@@ -166,7 +169,8 @@ class MainWindow(ConversationsWindow, ModelsWindow, PerformanceWindow, ServingWi
         row.addWidget(self.title, stretch=1)
         row.addWidget(self.serving_button)
         row.addWidget(self.menu_button)
-        row.addWidget(self._toggle_button(self.panel_action))
+        row.addWidget(opener := self._toggle_button(self.panel_action))
+        self.panel_action.toggled.connect(opener.setHidden)
 
     def _toggle_button(self, action: QAction) -> QToolButton:
         button = QToolButton(autoRaise=True)

@@ -84,6 +84,7 @@ class PerformancePanel(QWidget):
         self._fits_with: LoadSettings | None = None  # the settings that the advice means
         self._advice = ""
         self._peak_text = ""
+        self._context = 0  # tokens, of the loaded model
         self.model = ModelBox()
         self.bill = BillView()
         self.load = load or LoadSection()
@@ -192,8 +193,11 @@ class PerformancePanel(QWidget):
         self._show_bill(bill)
         self.message.apply_button.setEnabled(bill.fits)
         explain(self.message.apply_button, advice)
-        total = tr("After the reload: {part}", part=format_part(bill.total_mib, bill.budget_mib))
-        self._show_message(total, "dim" if bill.fits else "danger")
+        text = tr("After the reload: {part}", part=format_part(bill.total_mib, bill.budget_mib))
+        if bill.fits and self._context and bill.context_length not in (0, self._context):
+            context = N_("Context {n:,} instead of {now:,}")
+            text += " · " + tr(context, n=bill.context_length, now=self._context)
+        self._show_message(text, "dim" if bill.fits else "danger")
 
     def _show_bill(self, bill: Bill | None) -> None:
         """Show a bill and what each setting costs in it: their numbers agree."""
@@ -252,7 +256,7 @@ class PerformancePanel(QWidget):
     @Slot(object)
     def show_model(self, loaded: ModelLoaded) -> None:
         """The model is ready, with its measured cost."""
-        self._advice = ""
+        self._advice, self._context = "", loaded.facts.context_length
         self.model.show_model(loaded)
         self.load.limit_context(loaded.facts)
         for section in (self.load, self.answers):
@@ -264,6 +268,7 @@ class PerformancePanel(QWidget):
         """The model did not load, and why; `present` is the one that is still there."""
         self.model.show_failure(text, present)
         self._bill = present.bill if present is not None else None
+        self._context = present.facts.context_length if present is not None else 0
         self._show_bill(self._bill)
         if self._bill is not None:
             self.load.follow_budget_of(self._bill)
@@ -272,6 +277,7 @@ class PerformancePanel(QWidget):
     def show_unloaded(self) -> None:
         """The model was unloaded: nothing of its bill is measured any more."""
         self.model.show_unloaded()
+        self._context = 0
         if self._bill is not None:
             planned, self._bill = self._bill.with_measured({}), None
             if not self.load.pending:
@@ -291,6 +297,10 @@ class PerformancePanel(QWidget):
 
     @Slot()
     def _on_tab(self) -> None:
+        """Give the page the keyboard that Qt has moved onto its first control: none was meant."""
+        page, focused = self.tabs.currentWidget(), self.window().focusWidget()
+        if isinstance(page, PanelPage) and focused is not None and page.isAncestorOf(focused):
+            page.setFocus()
         self.message.setVisible(not self.shows_document)
 
     # ---- done by the user -------------------------------------------------------------------

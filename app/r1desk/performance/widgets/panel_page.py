@@ -112,6 +112,7 @@ class PanelPage(QScrollArea):
         content.installEventFilter(self)
         self._column = QVBoxLayout(content)
         self.expert = Collapsible(tr("Advanced"), self._inner)
+        self.expert.button.setFocusPolicy(Qt.FocusPolicy.TabFocus)  # no frame after a click
         set_role(rule, "rule")
         margins = 14, 12, 14, 14
         filled(self._column, rule, self.expert, spacing=_SPACING_PX, margins=margins)

@@ -4,8 +4,17 @@ from bisect import bisect_left
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from PySide6.QtCore import QEvent, QLocale, QObject, QSignalBlocker, Qt, Signal, Slot
-from PySide6.QtGui import QMouseEvent, QValidator
+from PySide6.QtCore import (
+    QCoreApplication,
+    QEvent,
+    QLocale,
+    QObject,
+    QSignalBlocker,
+    Qt,
+    Signal,
+    Slot,
+)
+from PySide6.QtGui import QKeyEvent, QMouseEvent, QValidator
 from PySide6.QtWidgets import (
     QCheckBox,
     QComboBox,
@@ -257,6 +266,21 @@ class NumberRow(SettingRow):
         self.set_steps(steps, bounds)
         self.spin.valueChanged.connect(self._on_changed)
         self.slider.valueChanged.connect(lambda at: self._on_changed(self._steps[at]))
+
+    def eventFilter(self, watched: QObject, event: QEvent) -> bool:
+        """Hand digits that are typed on the slider to the field."""
+        text = event.text() if isinstance(event, QKeyEvent) else ""
+        if (
+            watched is self.slider
+            and event.type() == QEvent.Type.KeyPress
+            and text.isascii()
+            and text.isdigit()
+        ):
+            self.spin.setFocus()
+            self.spin.selectAll()
+            QCoreApplication.sendEvent(self.spin, event)
+            return True
+        return super().eventFilter(watched, event)
 
     @property
     def value(self) -> float | int:
