@@ -680,6 +680,7 @@ def test_all_conversations_are_exported_by_the_menu(qtbot, own_profile, tmp_path
         for suffix in ("md", "json", "html", "pdf"):
             choose(session, "Export all", tmp_path / f"all.{suffix}")
             wait_notice(qtbot, session, f"Exported to all.{suffix} in {tmp_path}.")
+            assert "Show in folder" in session.window.notices.rows[0].notice.actions
             data = (tmp_path / f"all.{suffix}").read_bytes()
             if suffix == "pdf":
                 assert data.startswith(b"%PDF")

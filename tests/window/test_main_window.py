@@ -14,11 +14,13 @@ from r1desk.chat.presenters.key_forwarder import KeyForwarder
 from r1desk.chat.text.text_style import ReadingWidth, set_reading_width
 from r1desk.chat.values.prompt import PromptSize
 from r1desk.conversations.conversation_intents import OpenConversation
+from r1desk.models.widgets.model_pill import PillState
 from r1desk.performance.widgets.panel import PanelTab
 from r1desk.shell.main_window import MainWindow
 from r1desk.shell.menu_feature import open_palette, shortcuts
 from r1desk.store import ConversationInfo
 from r1desk.theme import ThemeChoice, apply_theme
+from r1desk.widgets.notice_bar import Notice
 from window.mouse_and_keys import click, press, type_line, type_text
 
 pytestmark = pytest.mark.qt_log_ignore("This plugin does not support")
@@ -246,6 +248,23 @@ def test_the_panel_is_closed_by_a_click_where_it_was_opened(window, qtbot):
     QApplication.processEvents()
     click_at(spot)
     assert window.panel.isVisible()
+
+
+def test_the_title_stands_over_the_text_however_long_the_models_name_is(window, qtbot):
+    window.set_title("Rye bread")
+    for name in ("R1", "A model with a longer name"):
+        window.model_pill.show_state(name, PillState.READY)
+        qtbot.wait(50)
+        title = window.title
+        middle = title.mapTo(window, title.contentsRect().center()).x()
+        column = window.composer.mapTo(window, window.composer.rect().center()).x()
+        assert abs(middle - column) <= 1
+
+
+def test_a_notice_leaves_the_place_above_the_message_box_free(window, qtbot):
+    window.notices.show_notice(Notice("Exported."))
+    qtbot.waitUntil(window.notices.isVisible)
+    assert window.notices.geometry().bottom() < window.chat.geometry().center().y()
 
 
 def test_in_a_wide_window_both_have_their_place(window: MainWindow) -> None:

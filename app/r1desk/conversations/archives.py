@@ -16,6 +16,7 @@ from deepseek_r1.core.i18n import join_list, join_sentences, tr, trn
 from r1desk.chat.answers.controller import ChatController
 from r1desk.chat.presenters.chat_window import ChatWindow
 from r1desk.platform.background_thread import ask_in_background
+from r1desk.platform.file_manager import show_in_folder
 from r1desk.platform.tasks import Tasks, task
 from r1desk.store import Store
 from r1desk.store.archive import export_json, export_markdown
@@ -175,7 +176,9 @@ class Archives(QObject):
 
     def _show_exported(self, file: Path) -> None:
         folder = str(file.absolute().parent)
-        self._show(tr("Exported to {file} in {folder}.", file=file.name, folder=folder))
+        text = tr("Exported to {file} in {folder}.", file=file.name, folder=folder)
+        ways = {tr("Show in folder"): partial(show_in_folder, file.absolute())}
+        self.window.notices.show_notice(Notice(text, Level.INFO, ways))
 
     def _show(self, text: str, level: Level = Level.INFO, topic: str = "") -> None:
         self.window.notices.show_notice(Notice(text, level, topic=topic))

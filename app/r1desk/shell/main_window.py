@@ -6,7 +6,7 @@ from collections.abc import Generator
 from functools import partial
 
 from PySide6.QtCore import QByteArray, QCoreApplication, QSize, Qt, Signal, Slot
-from PySide6.QtGui import QAction, QCloseEvent, QKeySequence, QResizeEvent, QShowEvent
+from PySide6.QtGui import QAction, QCloseEvent, QKeySequence, QMoveEvent, QResizeEvent, QShowEvent
 from PySide6.QtWidgets import (
     QAbstractButton,
     QHBoxLayout,
@@ -59,6 +59,30 @@ def window_in_turns(*, with_panel: bool) -> Generator[None, None, MainWindow]:
     panel = PerformancePanel(DocumentPane(), load)
     yield
     return MainWindow(panel)
+
+
+class CentredTitle(ElidedLabel):
+    """A title over the middle of its parent, whatever stands beside it, where there is room."""
+
+    def resizeEvent(self, event: QResizeEvent) -> None:
+        super().resizeEvent(event)
+        self._centre()
+
+    def moveEvent(self, event: QMoveEvent) -> None:
+        super().moveEvent(event)
+        self._centre()
+
+    def _centre(self) -> None:
+        if (parent := self.parentWidget()) is None:
+            return
+        more_left = self.x() - (parent.width() - self.x() - self.width())
+        free = max(0, self.width() - self.fontMetrics().horizontalAdvance(self.text()))
+        right, left = min(free, max(0, more_left)), min(free, max(0, -more_left))
+        self.setContentsMargins(left, 0, right, 0)
+
+    def setText(self, text: str) -> None:
+        super().setText(text)
+        self._centre()
 
 
 class MainWindow(ConversationsWindow, ModelsWindow, PerformanceWindow, ServingWindow):
@@ -152,11 +176,11 @@ class MainWindow(ConversationsWindow, ModelsWindow, PerformanceWindow, ServingWi
         self.notices.keyboard_left.connect(self.composer.setFocus)
         layout.addWidget(self.chat, stretch=1)
         layout.addWidget(self.composer)
-        self.notices.float_over(centre, self.composer)
+        self.notices.float_over(centre, self.chat)
         return centre
 
     def _fill_header(self, row: QHBoxLayout) -> None:
-        self.title = ElidedLabel()
+        self.title = CentredTitle()
         self.title.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Preferred)
         self.title.setAlignment(Qt.AlignmentFlag.AlignCenter)
         self.menu_button = tool_button("more", tr("Menu"))

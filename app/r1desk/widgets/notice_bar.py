@@ -97,15 +97,18 @@ class NoticeBar(QWidget):
         super().__init__(parent)
         self.rows: list[NoticeRow] = []
         self._area: QWidget | None = None
-        self._below: QWidget | None = None
+        self._within: QWidget | None = None
         self._column = filled(QVBoxLayout(self), spacing=6)
         self.hide()
 
-    def float_over(self, area: QWidget, below: QWidget) -> None:
-        """Stand in the lower right corner of `area`, above `below`: nothing there moves."""
-        self._area, self._below = area, below
+    def float_over(self, area: QWidget, within: QWidget) -> None:
+        """Stand in the upper right corner of `within`, a part of `area`: nothing there moves.
+
+        Below is the newest answer with its buttons.
+        """
+        self._area, self._within = area, within
         self.setParent(area)
-        for widget in (area, below):
+        for widget in (area, within):
             widget.installEventFilter(self)
 
     def eventFilter(self, watched: QObject, event: QEvent) -> bool:
@@ -120,12 +123,12 @@ class NoticeBar(QWidget):
         return super().event(event)
 
     def _place(self) -> None:
-        if self._area is None or self._below is None:
+        if self._area is None or self._within is None:
             return
         width = min(_WIDE_EM * self.fontMetrics().height(), self._area.width() - 2 * _MARGIN_PX)
         height = max(self._column.heightForWidth(width), self._column.minimumSize().height())
         left = self._area.width() - _MARGIN_PX - width
-        self.setGeometry(left, self._below.y() - 8 - height, width, height)
+        self.setGeometry(left, self._within.y() + 8, width, height)
         self.raise_()
 
     @property
