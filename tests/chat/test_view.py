@@ -4,9 +4,9 @@ import time
 from collections.abc import Callable, Iterator
 
 import pytest
-from PySide6.QtCore import Qt
+from PySide6.QtCore import QPoint, Qt
 from PySide6.QtGui import QImage
-from PySide6.QtWidgets import QPlainTextEdit, QPushButton, QToolButton
+from PySide6.QtWidgets import QApplication, QPlainTextEdit, QPushButton, QToolButton
 from pytestqt.qtbot import QtBot
 
 from chat.shown_messages import ANSWER, Show, answer, conversation, text_of, user
@@ -57,6 +57,15 @@ def test_an_empty_conversation_greets_and_offers_questions(view: ChatView, qtbot
     with qtbot.waitSignal(view.welcome.preset_cards.chosen) as preset:
         click(button(view, "Code"))
     assert preset.args == [1]
+
+
+def test_the_questions_stay_where_they_are_when_another_model_is_loaded(view, qtbot):
+    view.welcome.set_model_name("SmolLM2", "A very small model.\nOften wrong.")
+    QApplication.processEvents()
+    before = button(view, list(EXAMPLES)[1]).mapTo(view, QPoint())
+    view.welcome.set_model_name("Qwen3 1.7B")
+    QApplication.processEvents()
+    assert button(view, list(EXAMPLES)[1]).mapTo(view, QPoint()) == before
 
 
 # ---- where things are

@@ -38,7 +38,9 @@ class EngineStandIn(QObject):
     model_loaded = Signal(object)
     event_received = Signal(object)
 
-    def answer(self, name: str, tok_s: float, tokens: int = 101, *, streams: bool = False) -> None:
+    def answer(
+        self, name: str, tok_s: float, tokens: int = 101, *, streams: bool = False, drafted: int = 0
+    ) -> None:
         """A model of the catalogue is loaded and writes an answer."""
         model, file = find_known(name)
         facts = events.ModelFacts(
@@ -62,6 +64,7 @@ class EngineStandIn(QObject):
             finish_reason=events.FinishReason.STOP,
             completion_tokens=tokens,
             decode_s=(tokens - 1) / tok_s,
+            accepted=drafted,
             weights=events.WeightsStats.model_construct() if streams else None,
         )
         self.event_received.emit(events.GenerationFinished(stats=stats))
@@ -121,6 +124,13 @@ def test_a_speed_from_the_disk_holds_for_its_budget(qtbot, service, engine):
 
 def test_a_short_answer_says_nothing_about_the_speed(qtbot, service, engine):
     engine.answer(SMALL, 500.0, tokens=4)
+    engine.answer(LARGE, 1.5, streams=True)
+    qtbot.waitUntil(lambda: forecast(qtbot, service, LARGE).measured)
+    assert not forecast(qtbot, service, SMALL).measured
+
+
+def test_an_answer_that_repeats_text_says_nothing_about_the_speed(qtbot, service, engine):
+    engine.answer(SMALL, 249.0, drafted=60)
     engine.answer(LARGE, 1.5, streams=True)
     qtbot.waitUntil(lambda: forecast(qtbot, service, LARGE).measured)
     assert not forecast(qtbot, service, SMALL).measured

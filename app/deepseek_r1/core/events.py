@@ -68,6 +68,7 @@ class BillLine(_Event):
     measured_mib: float | None = None
 
 
+REPEATED_SHARE = 0.1  # of an answer, drafted from the text before: its speed is no usual one
 _SPEED = ("disk_mib_s", "compute_s", "tokens_per_pass", "drafted_tok_s", "undrafted_tok_s")
 
 
@@ -207,6 +208,15 @@ class ModelLoaded(_Event):
     load_s: float
     threads: int
     threads_prefill: int
+
+    def usual_tok_s(self, stats: GenerationStats) -> float:
+        """Tokens a second of an answer, where another one would have them too; else 0.
+
+        Without a draft model, tokens are drafted from the text before: where the answer repeats it,
+        the model is faster than it is with a text of its own.
+        """
+        repeats = stats.accepted > REPEATED_SHARE * stats.completion_tokens
+        return 0.0 if repeats and self.bill.tokens_per_pass <= 1.0 else stats.decode_tok_s
 
 
 class BudgetChanged(_Event):

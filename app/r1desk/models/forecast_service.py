@@ -13,7 +13,7 @@ from PySide6.QtCore import QObject, Slot
 
 from deepseek_r1.catalogue.forecaster import Forecaster, MeasuredRate, store_rate
 from deepseek_r1.catalogue.header_process import HeaderProcess
-from deepseek_r1.core.events import Event, GenerationFinished, ModelFacts, ModelLoaded
+from deepseek_r1.core.events import Event, GenerationFinished, ModelLoaded
 from deepseek_r1.core.settings import LoadSettings
 from r1desk.engine.engine_bridge import EngineBridge
 from r1desk.platform.background_thread import ask_in_background, stream_in_background
@@ -37,7 +37,7 @@ class ForecastService(QObject):
         super().__init__()
         self._preferences = preferences
         self._turns = threading.Semaphore(AT_ONCE)
-        self._facts: ModelFacts | None = None
+        self._loaded: ModelLoaded | None = None
         if engine is not None:
             engine.model_loaded.connect(self._on_loaded)
             engine.event_received.connect(self._on_event)
@@ -66,19 +66,20 @@ class ForecastService(QObject):
 
     @Slot(object)
     def _on_loaded(self, loaded: ModelLoaded) -> None:
-        self._facts = loaded.facts
+        self._loaded = loaded
 
     @Slot(object)
     def _on_event(self, event: Event) -> None:
         """Keep the speed of an answer."""
-        if self._facts is None or not isinstance(event, GenerationFinished):
+        if self._loaded is None or not isinstance(event, GenerationFinished):
             return
-        stats = event.stats
-        if stats.completion_tokens < LEAST_TOKENS or not stats.decode_tok_s:
+        stats, facts = event.stats, self._loaded.facts
+        tok_s = self._loaded.usual_tok_s(stats)
+        if stats.completion_tokens < LEAST_TOKENS or not tok_s:
             return
         rate = MeasuredRate(
-            file_bytes=round(self._facts.file_mib * _MIB),
-            tok_s=stats.decode_tok_s,
+            file_bytes=round(facts.file_mib * _MIB),
+            tok_s=tok_s,
             budget_mib=self.settings.memory_budget if stats.weights is not None else 0,
         )
-        ask_in_background(store_rate, Path(self._facts.path), rate)
+        ask_in_background(store_rate, Path(facts.path), rate)

@@ -9,7 +9,7 @@ from PySide6.QtCore import QObject, Signal, Slot
 from deepseek_r1.catalogue.forecaster import Forecaster
 from deepseek_r1.catalogue.installed import model_files, resolved
 from deepseek_r1.core.errors import ModelRefused
-from deepseek_r1.core.events import Event, GenerationFinished, ModelLoaded
+from deepseek_r1.core.events import BudgetChanged, Event, GenerationFinished, ModelLoaded
 from deepseek_r1.core.i18n import tr
 from deepseek_r1.core.model_names import short_name, short_names, title
 from deepseek_r1.core.models_folders import models_dirs
@@ -155,8 +155,12 @@ class PillPresenter(Presenter):
 
     @Slot(object)
     def _on_event(self, event: Event) -> None:
-        if isinstance(event, GenerationFinished) and event.stats.decode_tok_s:
-            self._tok_s = event.stats.decode_tok_s
+        loaded, before = self._models.current, self._tok_s
+        if isinstance(event, GenerationFinished) and loaded is not None:
+            self._tok_s = loaded.usual_tok_s(event.stats) or before
+        elif isinstance(event, BudgetChanged) and event.bill.streams:
+            self._tok_s = event.bill.disk_tok_s
+        if self._tok_s != before:
             self._show()
 
     @Slot()

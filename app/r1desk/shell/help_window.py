@@ -28,8 +28,18 @@ from r1desk.widgets.layouts import filled, put_inside, with_properties
 
 # Those about the window first; the others follow by their names.
 _FIRST = (
-    *("conversations", "documents", "window", "thinking", "compare", "models", "plan", "drafts"),
-    *("serve", "doctor", "install"),
+    *(
+        "start",
+        "conversations",
+        "documents",
+        "window",
+        "thinking",
+        "compare",
+        "models",
+        "plan",
+        "drafts",
+    ),
+    *("drafts", "serve", "doctor", "install"),
 )
 _LINK = re.compile(r"\[([^\]]+)\]\(([^):]+)\)")
 _LANGUAGE_LINE = re.compile(r"^\[[^\]]+\]\([^)]+\)\n", re.MULTILINE)

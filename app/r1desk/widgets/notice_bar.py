@@ -65,9 +65,15 @@ class NoticeRow(QWidget):
         layout = QHBoxLayout(self)
         layout.setContentsMargins(12, 8, 8, 8)
         layout.addWidget(self._symbol, alignment=Qt.AlignmentFlag.AlignTop)
-        layout.addWidget(self.label, stretch=1)
+        column = put_inside(layout, QVBoxLayout())
+        column.addWidget(self.label)
         self.buttons = [QPushButton(label) for label in notice.actions]
-        filled(put_inside(layout, QVBoxLayout()), *self.buttons, spacing=6)
+        width = (_WIDE_EM - 6) * self.fontMetrics().height()
+        beside = sum(each.sizeHint().width() + 6 for each in self.buttons) <= width
+        row = filled(put_inside(column, QHBoxLayout() if beside else QVBoxLayout()), spacing=6)
+        for button in self.buttons:
+            row.addWidget(button, alignment=Qt.AlignmentFlag.AlignLeft)
+        row.addStretch()
         for button, action in zip(self.buttons, notice.actions.values(), strict=True):
             button.clicked.connect(self.close_button.click)
             call_with(button.clicked, action)

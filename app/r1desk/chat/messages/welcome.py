@@ -197,6 +197,7 @@ class Welcome(QWidget):
         else:
             text = tr("The model answers on this computer. Nothing leaves it.")
         self._line.setText(text)
-        self._note.setText(note)
-        self._note.setVisible(bool(note) and not self._card_shown)
+        # Empty lines in its place: no question moves under the mouse.
+        self._note.setText(note or "\n" * self._note.text().count("\n"))
+        self._note.setVisible(bool(self._note.text()) and not self._card_shown)
         self._show_what_fits()

@@ -140,6 +140,7 @@ class ChatPresenter(Presenter):
     @Slot(object, str)
     def _on_engine_state(self, state: EngineState, _detail: str) -> None:
         if state in (EngineState.STARTING, EngineState.LOADING):
+            self._window.chat.welcome.set_model_name(short_name(self._models.name))
             self._show_waiting()
             self._forwarder.take_idle_focus()
 
