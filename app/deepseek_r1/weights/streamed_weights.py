@@ -5,7 +5,7 @@ native: before each node of the graph it finds the weight that the node's operan
 for it in the prefetch ring (`weights.streaming.prefetch`); weights that are not in the ring
 are requested from this module. Nothing here depends on the names or kinds of nodes; the order of
 weights is learned from the first pass, and a wrong prediction costs time, not correctness. A
-mixture's experts are fetched once the routing is known (`weights.moe.expert_streamer`).
+mixture's experts are fetched once the routing is known (`weights.experts`).
 """
 
 from collections.abc import Callable
@@ -16,10 +16,9 @@ from deepseek_r1.core.errors import StreamingUnavailable
 from deepseek_r1.core.events import WeightsStats
 from deepseek_r1.core.settings import CacheStrategy
 from deepseek_r1.formats.gguf import ModelHeader
+from deepseek_r1.weights.experts import ExpertStreamer
 from deepseek_r1.weights.ggml.buffer_type import BufferType
 from deepseek_r1.weights.ggml.tensor_layout import Ggml, set_word, word_at
-from deepseek_r1.weights.moe.expert_cache import make_expert_cache
-from deepseek_r1.weights.moe.expert_streamer import ExpertStreamer
 from deepseek_r1.weights.residency import (
     CHUNK_BYTES,
     EMBEDDING,
@@ -129,14 +128,18 @@ class StreamedWeights:
             file.drop_cache()
         self._prefetch.set_order(streamed)
         self._update_filter()
-        if self._experts is not None:
-            self._experts.cache.preload()
 
     def _stream_experts(self, used: dict[str, Weight]) -> None:
         if capacity := self._residency.experts_bytes:
-            cache = make_expert_cache(self._header, used, capacity, self._strategy, self._resident)
-            self._experts = ExpertStreamer(cache, self.ggml)
-            self._expert_weights = cache.weights
+            self._experts = ExpertStreamer(
+                self._header,
+                used,
+                self._resident,
+                self.ggml,
+                capacity=capacity,
+                strategy=self._strategy,
+            )
+            self._expert_weights = self._experts.weights
             for each in self._expert_weights:
                 self.callback.evict(each, streamed=False)
 
@@ -154,7 +157,7 @@ class StreamedWeights:
         used. Raises StreamingUnavailable.
         """
         if self._experts is not None:
-            self._experts.cache.stopped = stopped
+            self._experts.stopped = stopped
         self._tensors.on_viewed = self._on_viewed
         for weight in self._tensors.viewed.intersection(self.callback.nonresident):
             if weight in self._background.pending:
@@ -292,11 +295,6 @@ class StreamedWeights:
         self._update_filter()
         return failure
 
-    def save_counts(self) -> None:
-        """Keep the counts of a mixture's experts, so that the next load begins with them."""
-        if self._experts is not None:
-            self._experts.cache.counts.save()
-
     # ---- the budget -------------------------------------------------------------------------
 
     def set_residency(self, residency: Residency) -> None:
@@ -363,7 +361,7 @@ class StreamedWeights:
         self.callback.close()
         self._prefetch.close()
         if self._experts is not None:
-            self._experts.cache.close()
+            self._experts.close()
         self._resident.close()
         self._unread.close()
         for file in self._files:

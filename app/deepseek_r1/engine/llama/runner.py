@@ -373,8 +373,6 @@ class LlamaEngine:
         prefix = self._prompts.build_prefix(messages)
         if len(prefix) + 1 <= self._context.params.context_length:
             yield from self._next_turn.prepare(prefix, owner, compute=compute)
-        if self._weights is not None:
-            self._weights.save_counts()
 
     def save_prompt(self, seconds: float) -> None:
         """Write segments that the last `prepare` did not, for at most `seconds`."""
