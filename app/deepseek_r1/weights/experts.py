@@ -27,7 +27,7 @@ from deepseek_r1.hardware.storage import PAGE, page_down, page_up
 from deepseek_r1.weights.eviction import ResidentSet, make_policy
 from deepseek_r1.weights.ggml.tensor_layout import TYPE_I32, Ggml, word_at
 from deepseek_r1.weights.residency import MIB, cache_strategy, expert_layers
-from deepseek_r1.weights.streaming.resident_memory import FileRange, ResidentMemory, coalesced_reads
+from deepseek_r1.weights.resident_memory import FileRange, ResidentMemory, coalesced_reads
 from deepseek_r1.weights.weight import Weight
 
 _READERS = 4  # the computing thread is one of them

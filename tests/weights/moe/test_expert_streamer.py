@@ -33,7 +33,7 @@ from deepseek_r1.weights.residency import (
     least_weights_mib,
     plan_residency,
 )
-from deepseek_r1.weights.streaming.resident_memory import ResidentMemory
+from deepseek_r1.weights.resident_memory import ResidentMemory
 from support.gguf_files import tiny_mixture, tiny_qwen3
 from support.mixtures import EXPERTS, tiny_deepseek2, tiny_qwen3moe
 from support.page_cache import pages_in_memory

@@ -37,9 +37,9 @@ from deepseek_r1.engine.protocol.base import GenerationResult, OpenRequest
 from deepseek_r1.engine.protocol.engine_names import engine_name
 from deepseek_r1.memory.cost_model import draft_tokens, recurrent
 from deepseek_r1.memory.plan import DECODE_ROWS, decode_rows, plan_weights, with_precision
-from deepseek_r1.weights.kv_memory import KVMemory
+from deepseek_r1.weights.direct_file import WeightsUnreadableError
+from deepseek_r1.weights.ggml.buffer_type import KVMemory
 from deepseek_r1.weights.residency import Residency
-from deepseek_r1.weights.streaming.direct_file import WeightsUnreadableError
 
 _LONG_INSTRUCTIONS = 256  # characters: shorter ones are read again as soon
 
