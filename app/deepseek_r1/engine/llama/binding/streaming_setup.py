@@ -4,7 +4,7 @@ from deepseek_r1.core import log as _log
 from deepseek_r1.core.errors import ModelLoadFailed, StreamingUnavailable
 from deepseek_r1.engine.llama.binding.library import Library, LibraryLog
 from deepseek_r1.engine.protocol.base import OpenRequest
-from deepseek_r1.hardware.own_memory import drop_own_page_cache
+from deepseek_r1.hardware.linux import drop_own_page_cache
 from deepseek_r1.memory.cost_model import chunk_bytes, decode_compute_bytes, kv_cache_bytes, padded
 from deepseek_r1.memory.plan import DECODE_ROWS
 from deepseek_r1.weights.direct_file import WeightsUnreadableError
