@@ -98,7 +98,7 @@ def check_weights(
         raise file.damaged(tr("the tensor {name} has an impossible shape", name=embedding.name))
     _check_blocks(file, tensors, shape)
     for tensor in tensors.values():
-        check_type(file, tensor)
+        _check_type(file, tensor)
     if architecture in PLAIN:
         _check_plain(file, tensors, shape)
 
@@ -112,10 +112,10 @@ def _check_blocks(file: Container, tensors: Mapping[str, TensorInfo], shape: Mod
         raise file.damaged(tr("it has more blocks than it says"))
 
 
-def check_type(file: Container, tensor: TensorInfo, *, scales: bool = False) -> None:
-    """Check that matrices have a type for products, and norms, biases and `scales` the type F32."""
+def _check_type(file: Container, tensor: TensorInfo) -> None:
+    """Check that matrices have a type for products, and norms and biases the type F32."""
     vector = all(size == 1 for size in tensor.shape[1:])
-    scales = scales or (vector and tensor.name.endswith(("norm.weight", ".bias")))
+    scales = vector and tensor.name.endswith(("norm.weight", ".bias"))
     scales = scales or tensor.name == "token_types.weight"  # of BERT, added to each token
     numbers = tensor.name.endswith("ffn_gate_tid2eid.weight")  # DeepSeek's table of integers
     if not (numbers or tensor.kind.multiplies) or (scales and tensor.kind is not F32):
@@ -140,13 +140,6 @@ def _check_plain(file: Container, tensors: Mapping[str, TensorInfo], shape: Mode
         if not shape.experts:
             wanted[f"{block}.ffn_up.weight"] = (width, shape.feed_forward)
             wanted[f"{block}.ffn_down.weight"] = (shape.feed_forward, width)
-    check_shapes(file, tensors, wanted)
-
-
-def check_shapes(
-    file: Container, tensors: Mapping[str, TensorInfo], wanted: Mapping[str, tuple[int, ...]]
-) -> None:
-    """Check that tensors exist and have the `wanted` shapes."""
     for name, size in wanted.items():
         tensor = tensors.get(name)
         if tensor is None:

@@ -23,7 +23,7 @@ from deepseek_r1.engine.prompt.prompt_builder import PromptBuilder
 from deepseek_r1.engine.prompt.template import ChatTemplate
 from deepseek_r1.formats.gguf import read_header
 from deepseek_r1.hardware.storage import PAGE, page_down, page_up
-from deepseek_r1.memory.plan import MIXTURE_ITEMS, ProcessOverhead, plan_streaming
+from deepseek_r1.memory.plan import ProcessOverhead, plan_streaming
 from deepseek_r1.weights import experts
 from deepseek_r1.weights.experts import ExpertStreamer
 from deepseek_r1.weights.residency import (
@@ -251,5 +251,5 @@ def test_the_bill_of_a_mixture_has_a_line_for_its_experts(tmp_path: Path) -> Non
     settings = LoadSettings(memory_budget=256, context_length=512, swap_enabled=True)
     for window_mib in (100.0, 175.0):
         bill = plan_streaming(header, settings, ProcessOverhead(window_mib=window_mib)).bill
-        assert tuple(line.name for line in bill.lines) == MIXTURE_ITEMS
+        assert [line.name for line in bill.lines][:3] == ["pinned", "slots", "experts"]
     assert header.experts == EXPERTS
