@@ -2,9 +2,8 @@
 
     .venv/bin/python bench/replay_routes.py
 
-For caches of a share of all experts: LRU, our policy, the best possible one; the first 16 tokens
-of a text's second half without counts of earlier uses and with those of its first half; and the
-experts that a pass over several tokens uses and reads, beside those of one token.
+For caches of a share of all experts: LRU, our policy, the best possible one; and the experts that a
+pass over several tokens uses and reads, beside those of one token.
 """
 
 from __future__ import annotations
@@ -18,17 +17,16 @@ ROOT = Path(__file__).resolve().parents[1]
 sys.path[:0] = [str(ROOT), str(ROOT / "app"), str(ROOT / "tests")]
 
 from deepseek_r1.core.settings import CacheStrategy
-from deepseek_r1.weights.moe.eviction import LeastRecentlyUsed, make_policy
-from deepseek_r1.weights.moe.expert_cache import ResidentSet
+from deepseek_r1.weights.eviction import LeastRecentlyUsed, ResidentSet, make_policy
 from support.routes import MODELS, Belady, Trace, recorded, trace
 
 SHARES = (1 / 32, 1 / 16, 1 / 8, 1 / 4, 3 / 8, 1 / 2)
 
 
-def lfu(steps: Trace, share: float, earlier: Trace | None = None) -> float:
+def lfu(steps: Trace, share: float) -> float:
     """Our policy's hit rate."""
     policy = make_policy(CacheStrategy.AUTO, steps.layers)
-    return steps.hit_rate(policy, int(share * steps.experts), earlier)
+    return steps.hit_rate(policy, int(share * steps.experts))
 
 
 def read_for_passes(routes: np.ndarray, rows: int, share: float) -> tuple[float, float]:
@@ -54,18 +52,13 @@ def main() -> None:
     """Print the tables."""
     for model, name in MODELS.items():
         routes = recorded(model)
-        steps, half = trace(routes), len(routes) // 2
-        earlier, first = trace(routes[:half]), trace(routes[half : half + 16])
+        steps = trace(routes)
         print(name)
         for share in SHARES:
             capacity = int(share * steps.experts)
             lru = steps.hit_rate(LeastRecentlyUsed(), capacity)
             best = steps.hit_rate(Belady(steps), capacity)
-            begun = f"{lfu(first, share):.3f}, with counts {lfu(first, share, earlier):.3f}"
-            print(
-                f"  {share:6.1%}: lru {lru:.3f}, ours {lfu(steps, share):.3f}, best {best:.3f}; "
-                f"first 16 tokens {begun}"
-            )
+            print(f"  {share:6.1%}: lru {lru:.3f}, ours {lfu(steps, share):.3f}, best {best:.3f}")
         used, read = read_for_passes(routes, 1, 0.25)
         for rows in (2, 4, 7):
             more, more_read = read_for_passes(routes, rows, 0.25)

@@ -13,7 +13,7 @@ from __future__ import annotations
 import importlib
 from typing import TYPE_CHECKING, Any
 
-from deepseek_r1.core.version import VERSION as __version__  # noqa: N811 - Python's name for it
+from deepseek_r1.core import VERSION as __version__  # noqa: N811 - Python's name for it
 
 if TYPE_CHECKING:
     from deepseek_r1 import errors

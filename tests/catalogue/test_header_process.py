@@ -13,9 +13,9 @@ import pytest
 
 from deepseek_r1.catalogue import header_process
 from deepseek_r1.catalogue.header_process import LONGEST_TEXT, HeaderProcess
-from deepseek_r1.core.child_environment import child_environment
 from deepseek_r1.core.errors import ModelFileMissing, ModelFileUnreadable, NotAModelFile
 from deepseek_r1.core.paths import starter_model
+from deepseek_r1.core.processes import child_environment
 from deepseek_r1.formats.gguf import read_header
 from support.gguf_files import tiny_llama, tiny_qwen2
 from support.patience import PATIENCE_S

@@ -37,11 +37,10 @@ from deepseek_r1.catalogue.network_process import (
 from deepseek_r1.catalogue.partial_file import PIECE_BYTES, STAGING
 from deepseek_r1.core import frames
 from deepseek_r1.core.child_call import ChildCall, ChildFailure
-from deepseek_r1.core.child_environment import child_environment
 from deepseek_r1.core.errors import GgufVersionUnknown, ProtocolBroken
 from deepseek_r1.core.i18n import use_language
 from deepseek_r1.core.process_lock import missing_parts
-from deepseek_r1.core.processes import ChildKind
+from deepseek_r1.core.processes import ChildKind, child_environment
 from support.hostile_server import QUICK, Halting, HostileServer, Reply, Request, hub_server, page
 from support.patience import PATIENCE_S
 

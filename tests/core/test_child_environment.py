@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from deepseek_r1.core.child_environment import child_environment
+from deepseek_r1.core.processes import child_environment
 from deepseek_r1.hardware import cpu
 
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from deepseek_r1.core.errors import BudgetTooSmall
+from deepseek_r1.core.errors import BudgetTooSmall, ModelFileTruncated
 from deepseek_r1.core.units import format_mib, format_part, format_size, use_gigabytes
 
 
@@ -37,3 +37,12 @@ def test_a_refusal_is_in_gb_in_the_window_and_in_mib_where_options_are():
     assert "R1 7B needs 1,384 MiB and the memory budget is 512 MiB" in str(refused)
     use_gigabytes(True)
     assert "needs 1.4 GB and the memory budget is 0.5 GB" in str(refused)
+
+
+def test_a_file_that_is_too_short_is_described_in_mb():
+    """A download of 491 MB that was cut off was said to need "at least 3,196,837 bytes"."""
+    use_gigabytes(True)
+    cut = ModelFileTruncated(path="q.gguf", needed_bytes=3_196_837, actual_bytes=3_000_000)
+    assert "It needs at least 4 MB and has 2 MB." in str(cut)
+    nearly = ModelFileTruncated(path="q.gguf", needed_bytes=491 << 20, actual_bytes=(491 << 20) - 7)
+    assert "at least 491 MB and has 490 MB" in str(nearly)

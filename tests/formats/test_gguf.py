@@ -88,8 +88,8 @@ def test_the_real_r1_header_alone_is_an_incomplete_file() -> None:
     path = r1_header()
     with pytest.raises(errors.ModelFileTruncated) as caught:
         read_header(path)
-    assert caught.value.facts["expected"] == FILE_BYTES
-    assert caught.value.facts["actual"] == path.stat().st_size
+    assert caught.value.facts["needed_bytes"] == FILE_BYTES
+    assert caught.value.facts["actual_bytes"] == path.stat().st_size
 
 
 @pytest.mark.quiet

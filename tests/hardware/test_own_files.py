@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from deepseek_r1.hardware.own_memory import drop_own_page_cache
+from deepseek_r1.hardware.linux import drop_own_page_cache
 from support.page_cache import pages_in_memory
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="asks Linux for its page cache")

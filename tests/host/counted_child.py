@@ -5,8 +5,7 @@ from functools import wraps
 from importlib import import_module
 from pathlib import Path
 
-from deepseek_r1.core.child_environment import child_command
-from deepseek_r1.core.processes import ChildKind
+from deepseek_r1.core.processes import ChildKind, child_command
 
 
 def counted_command(kind: ChildKind, notes: Path) -> list[str]:

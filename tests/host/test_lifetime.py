@@ -12,9 +12,8 @@ import psutil
 import pytest
 
 from deepseek_r1.core import frames
-from deepseek_r1.core.child_environment import child_command
 from deepseek_r1.core.errors import EngineDied
-from deepseek_r1.core.processes import ChildKind
+from deepseek_r1.core.processes import ChildKind, child_command
 from deepseek_r1.host import environment, protocol
 from deepseek_r1.host.client import EngineClient
 from support.patience import PATIENCE_S, wait_until

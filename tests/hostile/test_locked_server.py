@@ -7,8 +7,8 @@ from collections.abc import Iterator
 import pytest
 
 from deepseek_r1.core import frames
-from deepseek_r1.core.child_environment import child_environment
 from deepseek_r1.core.process_lock import missing_parts
+from deepseek_r1.core.processes import child_environment
 from deepseek_r1.host.sharing_protocol import SharingBegan, SharingStart, from_server_adapter
 from hostile import locked_program
 from support.servers import post

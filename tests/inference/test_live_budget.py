@@ -22,8 +22,8 @@ from deepseek_r1.memory.estimate import planned_share
 from deepseek_r1.memory.meter import process_mib
 from deepseek_r1.memory.plan import ENGINE_RUNTIME_MIB, RENDERER_MIB, ProcessOverhead
 from deepseek_r1.weights import streamed_weights
+from deepseek_r1.weights.direct_file import WeightFile, WeightsUnreadableError
 from deepseek_r1.weights.residency import Residency, plan_residency
-from deepseek_r1.weights.streaming.direct_file import WeightFile, WeightsUnreadableError
 from support.budgets import engine_extra_mib
 from support.patience import PATIENCE_S
 

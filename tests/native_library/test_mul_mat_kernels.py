@@ -266,7 +266,7 @@ def kernels(request: pytest.FixtureRequest) -> Iterator[Kernels]:
     kernel, kind = request.param
     if kernel not in supported_kernels(library()):
         pytest.skip("this processor has no such instructions, or llama.cpp's bits are others")
-    made = mul_mat(library(), Ggml(library().functions), kernel)
+    made = mul_mat(Ggml(library().functions), kernel)
     native().mul_mat_set_rows(made.user_data, 1, MOST_ROWS)
     layout = node_layout("MUL_MAT", native().mul_mat_compute, made.user_data)
     yield Kernels(kernel, kind, made.user_data, layout)

@@ -49,7 +49,7 @@ class Kernels:
     """The kernels, without a context."""
 
     def __init__(self) -> None:
-        self._made = mul_mat(library(), Ggml(library().functions), MulMatKernel.SSE42)
+        self._made = mul_mat(Ggml(library().functions), MulMatKernel.SSE42)
         self._user_data = self._made.user_data
         self._layout = node_layout("MUL_MAT", native().mul_mat_compute, self._user_data)
 

@@ -10,8 +10,7 @@ from numpy.typing import NDArray
 
 from deepseek_r1.engine.llama.binding.library import library
 from deepseek_r1.native.native_library import CustomNodeLayout, NodeKernels, native
-from deepseek_r1.weights.ggml.custom_node import custom_node_layout
-from deepseek_r1.weights.ggml.tensor_layout import Ggml, address_of, typed
+from deepseek_r1.weights.ggml.tensor_layout import CustomNodes, Ggml, address_of, typed
 
 F32, F16, Q4_0, Q4_1, Q5_0, Q5_1, Q8_0, Q8_1 = 0, 1, 2, 3, 6, 7, 8, 9
 Q3_K, Q4_K, Q5_K, Q6_K, Q8_K = 11, 12, 13, 14, 15
@@ -50,8 +49,8 @@ def type_traits(handle: Any, kind: int) -> TypeTraits:
 
 def node_layout(operation: str, compute: Any, user_data: int) -> CustomNodeLayout:
     """The layout of nodes whose operation these kernels compute."""
-    functions = library().functions
-    return custom_node_layout(Ggml(functions), functions, operation, address_of(compute), user_data)
+    nodes = CustomNodes(Ggml(library().functions))
+    return nodes.layout(operation, address_of(compute), user_data)
 
 
 class Node:

@@ -9,16 +9,14 @@ prompt, weights and sizes are left out.
 
 from __future__ import annotations
 
-from collections import Counter, defaultdict
+from collections import defaultdict
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
-from deepseek_r1.core.settings import CacheStrategy
-from deepseek_r1.weights.moe.eviction import EvictionPolicy
-from deepseek_r1.weights.moe.expert_cache import ResidentSet
+from deepseek_r1.weights.eviction import EvictionPolicy, ResidentSet
 
 ROUTED_EXPERTS = 128  # of each layer of the three models
 MODELS = {"qwen": "Qwen3-30B-A3B", "gemma": "Gemma-4-26B-A4B", "gptoss": "gpt-oss-120b"}
@@ -38,16 +36,9 @@ class Trace:
     layers: int
     experts: int  # of all layers together
 
-    def hit_rate(
-        self, policy: EvictionPolicy, capacity: int, earlier: Trace | None = None
-    ) -> float:
-        """Share of uses that a cache for `capacity` experts has in memory.
-
-        It begins empty, or with the experts that an `earlier` trace used most.
-        """
+    def hit_rate(self, policy: EvictionPolicy, capacity: int) -> float:
+        """Share of uses that a cache for `capacity` experts has in memory. It begins empty."""
         kept = ResidentSet([1] * self.experts, capacity, policy)
-        if earlier is not None:
-            kept.preload(Counter(key for step in earlier.steps for key in step))
         for step in self.steps:
             kept.admit(dict.fromkeys(step, 1))
         return kept.hits / (kept.hits + kept.misses)
@@ -63,8 +54,6 @@ def trace(routes: np.ndarray) -> Trace:
 
 class Belady:
     """The optimum, which knows what comes: gives up what is needed again last (Belady, 1966)."""
-
-    strategy = CacheStrategy.AUTO  # none of those
 
     def __init__(self, trace: Trace) -> None:
         self._coming: dict[int, list[int]] = defaultdict(list)

@@ -15,8 +15,8 @@ from deepseek_r1.engine.protocol.base import OpenRequest
 from deepseek_r1.formats.gguf import read_header
 from deepseek_r1.inference import CPUInference
 from deepseek_r1.memory.cost_model import kv_cache_bytes
+from deepseek_r1.weights.ggml.buffer_type import KVMemory
 from deepseek_r1.weights.ggml.tensor_layout import Ggml
-from deepseek_r1.weights.kv_memory import KVMemory
 from deepseek_r1.weights.residency import plan_residency
 
 pytestmark = [pytest.mark.integration]

@@ -14,7 +14,7 @@ from deepseek_r1.catalogue.checksums import Stop
 from deepseek_r1.catalogue.download_spec import DownloadSpec
 from deepseek_r1.catalogue.model_file import Owner
 from deepseek_r1.catalogue.partial_file import STAGING, PartialFile
-from deepseek_r1.formats import split as split_files
+from deepseek_r1.formats import gguf
 from r1desk.models import chooser_presenter
 from r1desk.models.widgets import detail_pane
 from r1desk.models.widgets.chooser import ModelChooser
@@ -57,7 +57,7 @@ def mine(own_profile: Path) -> Path:
 def read_here(monkeypatch: pytest.MonkeyPatch) -> list[Path]:
     """The headers that this process reads."""
     paths: list[Path] = []
-    monkeypatch.setattr(split_files, "read_container", paths.append)
+    monkeypatch.setattr(gguf, "read_container", paths.append)
     return paths
 
 

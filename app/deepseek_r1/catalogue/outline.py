@@ -8,7 +8,6 @@ from pathlib import Path
 from deepseek_r1.formats.container import Container, read_leading_keys
 from deepseek_r1.formats.gguf import ModelHeader, TensorInfo
 from deepseek_r1.formats.header import ModelShape
-from deepseek_r1.formats.metadata import Metadata
 from deepseek_r1.formats.shape import MAX_CONTEXT, MAX_LAYERS, MAX_WIDTH, read_shape
 
 _VOCABULARY = "tokenizer.ggml.tokens"
@@ -126,13 +125,12 @@ class ModelOutline:
 def read_outline(start: bytes, file: str) -> ModelOutline:
     """The outline from the first bytes of a GGUF file, some 64 KiB. Raises a ModelRefused."""
     found = read_leading_keys(start, file)
-    keys = Metadata(found)
-    architecture = keys.text("general.architecture") or ""
+    architecture = found.text("general.architecture") or ""
     shape = read_shape(found, architecture)
     vocabulary = found.arrays[_VOCABULARY].length if _VOCABULARY in found.arrays else 0
     if not 0 < vocabulary <= MAX_WIDTH:
-        raise keys.damaged(f"{_VOCABULARY}: {vocabulary}")
-    name = keys.text("general.name") or Path(file).stem
+        raise found.damaged(f"{_VOCABULARY}: {vocabulary}")
+    name = found.text("general.name") or Path(file).stem
     parameters = _parameters(found, architecture, shape, vocabulary)
     stated = {key: found.values.get(f"{architecture}.{key}") for key in _EXTRA}
     extra = {key: int(number) for key, number in stated.items() if isinstance(number, int)}

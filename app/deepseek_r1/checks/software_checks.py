@@ -8,10 +8,10 @@ import sys
 from collections.abc import Iterator, Sequence
 
 from deepseek_r1.checks.finding import Finding, Severity
+from deepseek_r1.core import VERSION
 from deepseek_r1.core.errors import EngineStartFailed
 from deepseek_r1.core.i18n import tr
 from deepseek_r1.core.process_lock import missing_parts
-from deepseek_r1.core.version import VERSION
 from deepseek_r1.engine.protocol.engine_names import engine_name
 from deepseek_r1.native.native_library import LIBRARY, native
 

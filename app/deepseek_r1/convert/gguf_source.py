@@ -10,8 +10,7 @@ from deepseek_r1.convert.model_source import Floats, ModelSource, SourceTensor, 
 from deepseek_r1.core.i18n import tr
 from deepseek_r1.engine.llama.binding.quantise import Quantiser
 from deepseek_r1.formats.container import Container, TensorInfo
-from deepseek_r1.formats.gguf import read_header
-from deepseek_r1.formats.split import read_parts
+from deepseek_r1.formats.gguf import read_header, read_parts
 
 _PLAIN = ("F32", "F16", "BF16", "F64")
 _QUANTISED_BITS = 7.9  # weights with fewer bits have lost precision already

@@ -10,7 +10,6 @@ import psutil
 from pydantic import BaseModel, TypeAdapter
 
 from deepseek_r1.core import frames
-from deepseek_r1.core.child_environment import background_options, child_command, child_environment
 from deepseek_r1.core.child_process import (
     UNHANDLED_FRAMES,
     ChildProcess,
@@ -21,7 +20,12 @@ from deepseek_r1.core.child_process import (
     signal_name,
 )
 from deepseek_r1.core.errors import ErrorReport
-from deepseek_r1.core.processes import ChildKind
+from deepseek_r1.core.processes import (
+    ChildKind,
+    background_options,
+    child_command,
+    child_environment,
+)
 
 POLL_S: Final = 0.1  # on Windows, Ctrl-C does not interrupt a longer wait
 WATCHES_MEMORY: bool = sys.platform == "darwin"  # which limits no other process's memory

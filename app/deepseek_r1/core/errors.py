@@ -12,7 +12,7 @@ from typing import ClassVar
 from pydantic import BaseModel
 
 from deepseek_r1.core.i18n import N_, join_sentences, tr
-from deepseek_r1.core.units import in_sentence
+from deepseek_r1.core.units import file_in_sentence, in_sentence
 
 Fact = str | int | float
 
@@ -68,6 +68,8 @@ class R1Error(Exception):
 def _shown(key: str, value: Fact) -> Fact:
     if key.endswith("_mib") and isinstance(value, int | float):
         return in_sentence(value, up=key.startswith("needed"))
+    if key.endswith("_bytes") and isinstance(value, int):
+        return file_in_sentence(value, up=key.startswith("needed"))
     return f"{value:,}" if isinstance(value, int) else value
 
 
@@ -134,7 +136,7 @@ class ModelFileUnknown(ModelRefused):
 
 class ModelFileTruncated(ModelRefused):
     what = N_("The model file {path} is incomplete.")
-    why = N_("It needs at least {expected} bytes and has {actual}.")
+    why = N_("It needs at least {needed_bytes} and has {actual_bytes}.")
     todo = N_("Download or copy the file again; the disk may have been full.")
 
 

@@ -19,13 +19,14 @@ Source of the filter: Documentation/userspace-api/seccomp_filter.rst of Linux.
 import ctypes
 import os
 import platform
+import stat
 import struct
 import sys
 from collections.abc import Callable, Collection, Iterable
 from itertools import chain
 from pathlib import Path
+from typing import Self
 
-from deepseek_r1.core import landlock
 from deepseek_r1.core.i18n import N_, tr
 from deepseek_r1.core.paths import catalogue_dir, resources_dir
 from deepseek_r1.core.processes import Lock
@@ -73,6 +74,22 @@ _REFUSED = {
 # Refused unless an argument is 0: another process's limits (the argument is the process), and the
 # times of a file by its path (the argument is the path; without, it is an open file's).
 _REFUSED_UNLESS_0 = {"prlimit64": ((302, 261), 0), "utimensat": ((280, 88), 1)}
+
+# Landlock: numbers of system calls, rights on files, and the versions that brought them.
+_CREATE_RULESET, _ADD_RULE, _RESTRICT_SELF = 444, 445, 446  # on every processor
+_GET_VERSION, _PATH_BENEATH = 1, 1
+
+EXECUTE, WRITE_FILE, READ_FILE, READ_DIR, REMOVE_DIR, REMOVE_FILE = (1 << bit for bit in range(6))
+MAKE_DIR, MAKE_REG = 1 << 7, 1 << 8
+REFER, TRUNCATE, IOCTL_DEV = 1 << 13, 1 << 14, 1 << 15
+READ = READ_FILE | READ_DIR
+CHANGE = READ | WRITE_FILE | TRUNCATE | REMOVE_FILE | REMOVE_DIR | MAKE_DIR | MAKE_REG | REFER
+_OF_FILES = EXECUTE | WRITE_FILE | READ_FILE | TRUNCATE | IOCTL_DEV  # the others are of folders
+_FIRST_RIGHTS = (1 << 13) - 1
+REFER_FROM_VERSION, TRUNCATE_FROM_VERSION = 2, 3
+_LATER_RIGHTS = {REFER_FROM_VERSION: REFER, TRUNCATE_FROM_VERSION: TRUNCATE, 5: IOCTL_DEV}
+_TCP, _TCP_FROM_VERSION = 0b11, 4  # bind and connect
+_SCOPES, SCOPES_FROM_VERSION = 0b11, 6  # abstract sockets, and signals to processes outside
 
 # What the interpreter and the libraries read while they run, beside their own folders.
 _SYSTEM = ("/usr/lib", "/usr/lib64", "/usr/local/lib", "/lib", "/lib64", "/usr/share/zoneinfo",
@@ -123,15 +140,15 @@ def missing_parts() -> tuple[str, ...]:
         return SECCOMP, LANDLOCK
     libc = ctypes.CDLL(None, use_errno=True)
     seccomp = platform.machine() in _ARCHITECTURES and libc.prctl(_PR_GET_SECCOMP, 0, 0, 0, 0) >= 0
-    return (*missing_of_landlock(landlock.version()), *(() if seccomp else (SECCOMP,)))
+    return (*missing_of_landlock(landlock_version()), *(() if seccomp else (SECCOMP,)))
 
 
 def missing_of_landlock(version: int) -> tuple[str, ...]:
     """The parts that this version of Landlock does not have; 0 is none."""
     if version < 1:
         return (LANDLOCK,)
-    truncates = version >= landlock.TRUNCATE_FROM_VERSION
-    signals = version >= landlock.SCOPES_FROM_VERSION
+    truncates = version >= TRUNCATE_FROM_VERSION
+    signals = version >= SCOPES_FROM_VERSION
     return (*(() if truncates else (TRUNCATION,)), *(() if signals else (SIGNALS,)))
 
 
@@ -198,15 +215,97 @@ def _install_filter(libc: ctypes.CDLL, program: bytes) -> bool:
     return not libc.prctl(_PR_SET_SECCOMP, _SECCOMP_MODE_FILTER, program, 0, 0)
 
 
+def landlock_version() -> int:
+    """The system's version of Landlock; 0 or less where there is none."""
+    return int(_libc().syscall(_CREATE_RULESET, None, ctypes.c_size_t(0), _GET_VERSION))
+
+
+def _file_rights() -> int:
+    """All rights on files that this system's version knows."""
+    present = landlock_version()
+    later = (right for since, right in _LATER_RIGHTS.items() if present >= since)
+    return _FIRST_RIGHTS | sum(later)
+
+
+class _Ruleset:
+    """Rules of Landlock that are collected and then put in force. A context manager.
+
+    A thread's rules hold for it and for the threads and processes that it starts afterwards;
+    further rules can only take away more. Paths stand for the files that they name at this moment.
+    Source: Documentation/userspace-api/landlock.rst of Linux.
+    """
+
+    def __init__(self, rights: int, *, tcp: bool = False, scopes: bool = False) -> None:
+        """Take away `rights` on files, where no rule of `allow` gives them.
+
+        And, where this version can, TCP; and, as `scopes`, abstract sockets of and signals to
+        processes outside. Raises OSError.
+        """
+        present = landlock_version()
+        self._rights = rights
+        attributes = struct.pack("=Q", rights)
+        if present >= _TCP_FROM_VERSION:
+            attributes += struct.pack("=Q", _TCP if tcp else 0)
+        if present >= SCOPES_FROM_VERSION:
+            attributes += struct.pack("=Q", _SCOPES if scopes else 0)
+        size = ctypes.c_size_t(len(attributes))
+        self.descriptor = _checked(_libc().syscall(_CREATE_RULESET, attributes, size, 0))
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_error: object) -> None:
+        os.close(self.descriptor)
+
+    def allow(self, paths: Iterable[Path], rights: int) -> None:
+        """Give `rights` on files, and on everything in folders.
+
+        What does not exist or cannot be opened has no rule. Raises OSError.
+        """
+        for path in paths:
+            try:
+                descriptor = os.open(path, os.O_PATH | os.O_CLOEXEC)
+            except (FileNotFoundError, NotADirectoryError, PermissionError):
+                continue
+            try:
+                folder = stat.S_ISDIR(os.fstat(descriptor).st_mode)
+                given = rights & self._rights & (~0 if folder else _OF_FILES)
+                rule = struct.pack("=Qi", given, descriptor)
+                if given:  # an empty rule is an error
+                    _checked(_libc().syscall(_ADD_RULE, self.descriptor, _PATH_BENEATH, rule, 0))
+            finally:
+                os.close(descriptor)
+
+    def restrict_this_thread(self) -> None:
+        """Put the rules in force for the calling thread. Raises OSError."""
+        _checked(_libc().syscall(_RESTRICT_SELF, self.descriptor, 0))
+
+
+def _restrict_this_thread(descriptor: int) -> int:
+    """Put a ruleset in force for the calling thread, in a process without others; or an errno."""
+    return 0 if _libc().syscall(_RESTRICT_SELF, descriptor, 0) == 0 else ctypes.get_errno()
+
+
+def _libc() -> ctypes.CDLL:
+    return ctypes.CDLL(None, use_errno=True)
+
+
+def _checked(result: int) -> int:
+    if result < 0:
+        number = ctypes.get_errno()
+        raise OSError(number, os.strerror(number))
+    return int(result)
+
+
 def _restrict_execution(executables: Iterable[Path], *, connects: bool) -> bool:
-    least = landlock.REFER_FROM_VERSION if connects else 1  # version 1 never lets a file be moved
-    if landlock.version() < least:
+    least = REFER_FROM_VERSION if connects else 1  # version 1 never lets a file be moved
+    if landlock_version() < least:
         return False
-    rights = landlock.EXECUTE | (landlock.REFER if connects else 0)
-    with landlock.Ruleset(rights, tcp=not connects, scopes=True) as rules:
-        rules.allow(executables, landlock.EXECUTE)
+    rights = EXECUTE | (REFER if connects else 0)
+    with _Ruleset(rights, tcp=not connects, scopes=True) as rules:
+        rules.allow(executables, EXECUTE)
         if connects:
-            rules.allow((Path("/"),), landlock.REFER)
+            rules.allow((Path("/"),), REFER)
         rules.restrict_this_thread()
     return True
 
@@ -232,15 +331,15 @@ def lock_files(
     errno: `native().restrict_threads`. Returns False where the system has no Landlock. Raises
     EngineStartFailed where it refuses the rules.
     """
-    if sys.platform != "linux" or landlock.version() < 1:
+    if sys.platform != "linux" or landlock_version() < 1:
         return False
-    rights = landlock.file_rights() & ~landlock.EXECUTE  # which `lock_process` has taken away
+    rights = _file_rights() & ~EXECUTE  # which `lock_process` has taken away
     try:
-        with landlock.Ruleset(rights) as rules:
-            rules.allow((*_installation(), *reads), landlock.READ)
-            rules.allow(writes, landlock.CHANGE)
-            rules.allow(devices, landlock.READ | landlock.WRITE_FILE | landlock.IOCTL_DEV)
-            rules.allow((Path(os.devnull),), landlock.READ_FILE | landlock.WRITE_FILE)
+        with _Ruleset(rights) as rules:
+            rules.allow((*_installation(), *reads), READ)
+            rules.allow(writes, CHANGE)
+            rules.allow(devices, READ | WRITE_FILE | IOCTL_DEV)
+            rules.allow((Path(os.devnull),), READ_FILE | WRITE_FILE)
             if failed := restrict(rules.descriptor):
                 raise OSError(failed, os.strerror(failed))
     except OSError as error:
@@ -254,7 +353,7 @@ def lock_files(
 def lock_without_files(lock: Lock) -> None:
     """Lock a process that has one thread, and needs no file but the installation's."""
     if LANDLOCK not in lock_process(lock):
-        lock_files((), (), landlock.restrict_this_thread)
+        lock_files((), (), _restrict_this_thread)
 
 
 def network_files() -> set[Path]:

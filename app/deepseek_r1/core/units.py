@@ -32,6 +32,12 @@ def use_gigabytes(chosen: bool) -> None:
     _gigabytes = chosen
 
 
+def file_in_sentence(nbytes: int, *, up: bool = False) -> str:
+    """A file's size in whole MB: one that is a little too short differs from what is needed."""
+    mib = math.ceil(nbytes / (1 << 20)) if up else nbytes >> 20
+    return f"{mib:,} MB" if _gigabytes else f"{mib:,} MiB"
+
+
 def in_sentence(mib: float, *, up: bool = False) -> str:
     """An amount in a sentence of the library."""
     return format_mib(mib, up=up) if _gigabytes else f"{mib:,.0f} MiB"

@@ -5,11 +5,11 @@ what they allow.
 """
 
 import io
+import math
 import os
 import struct
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
-from math import prod
 from pathlib import Path
 from typing import Final
 
@@ -20,7 +20,7 @@ from deepseek_r1.core.errors import (
     NotAModelFile,
 )
 from deepseek_r1.core.i18n import tr
-from deepseek_r1.formats.cursor import Cursor, opened
+from deepseek_r1.formats.cursor import Cursor, Refusals, opened
 from deepseek_r1.formats.ggml_types import OTHER_TYPES, TENSOR_TYPES, TYPES_BY_NAME, TensorType
 
 Scalar = str | int | float | bool
@@ -77,7 +77,7 @@ class TensorInfo:
 
     @property
     def elements(self) -> int:
-        return prod(self.shape)
+        return math.prod(self.shape)
 
     @property
     def kind(self) -> TensorType:
@@ -85,8 +85,8 @@ class TensorInfo:
 
 
 @dataclass(slots=True)
-class Container:
-    """One GGUF file's header."""
+class Container(Refusals):
+    """One GGUF file's header; its keys are checked as they are asked for."""
 
     path: Path
     file_bytes: int
@@ -100,6 +100,71 @@ class Container:
     tensors: list[TensorInfo] = field(default_factory=list)
     needed_bytes: int = 0  # the file's size according to its tensor table
     state: tuple[int, int] = (0, 0)  # its size and the time of its last change
+
+    def __contains__(self, key: str) -> bool:
+        return key in self.kinds
+
+    def scalar(self, key: str, kind: str) -> Scalar | None:
+        """The value of `key`, which must be of `kind`; None where it is missing."""
+        found = self.kinds.get(key)
+        if found is None:
+            return None
+        if found != kind:
+            raise self.damaged(tr("the key {key} has the wrong type", key=key))
+        return self.values[key]
+
+    def text(self, key: str) -> str | None:
+        """A text; None where it is missing."""
+        value = self.scalar(key, "str")
+        return value if isinstance(value, str) else None
+
+    def flag(self, key: str) -> bool | None:
+        """A truth value; None where it is missing."""
+        value = self.scalar(key, "bool")
+        return value if isinstance(value, bool) else None
+
+    def number(self, key: str, least: int, greatest: int, default: int | None = None) -> int:
+        """A whole number in range. Missing: `default`, or refused where there is none."""
+        value = self.scalar(key, "u32")
+        if value is None:
+            if default is None:
+                raise self.damaged(tr("the key {key} is missing", key=key))
+            return default
+        return self._in_range(key, int(value), least, greatest)
+
+    def largest(self, key: str, least: int, greatest: int, layers: int, default: int) -> int:
+        """A number, or the largest of a list with one number for each of `layers`."""
+        array = self.arrays.get(key)
+        if array is None:
+            return self.number(key, least, greatest, default)
+        if array.element not in ("u32", "i32") or array.length != layers:
+            raise self.damaged(tr("the key {key} has the wrong type", key=key))
+        for value in array.values:
+            self._in_range(key, int(value), 0, greatest)
+        return self._in_range(key, max(int(value) for value in array.values), least, greatest)
+
+    def _in_range(self, key: str, value: int, least: int, greatest: int) -> int:
+        if not least <= value <= greatest:
+            raise self.wrong_value(key, value)
+        return value
+
+    def real(self, key: str, least: float, greatest: float) -> float | None:
+        """A finite number in range; None where it is missing."""
+        value = self.scalar(key, "f32")
+        if value is None:
+            return None
+        if not math.isfinite(float(value)) or not least <= float(value) <= greatest:
+            raise self.wrong_value(key, value)
+        return float(value)
+
+    def array(self, key: str, *elements: str) -> Array | None:
+        """A list whose elements are of one of `elements`; None where it is missing."""
+        array = self.arrays.get(key)
+        if array is None and key not in self.kinds:
+            return None
+        if array is None or array.element not in elements:
+            raise self.damaged(tr("the key {key} has the wrong type", key=key))
+        return array
 
 
 def read_container(path: Path) -> Container:
@@ -261,7 +326,7 @@ def _read_tensor(cursor: Cursor) -> TensorInfo:
         raise cursor.unknown(detail, tr("Choose a file of the same model in Q4_K_M or Q2_0_g64."))
     if kind is None:
         raise cursor.damaged(tr("the tensor {name} has the unknown type {n}", name=name, n=number))
-    elements = prod(shape)
+    elements = math.prod(shape)
     if not 0 < elements * kind.block_bytes <= MAX_SIGNED or shape[0] % kind.block:
         raise cursor.damaged(tr("the tensor {name} has an impossible shape", name=name))
     return TensorInfo(name, shape, kind.name, kind.nbytes(elements), offset=offset)

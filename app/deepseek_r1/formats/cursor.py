@@ -40,11 +40,15 @@ def opened(path: Path) -> Iterator[tuple[BinaryIO, int]]:
         raise ModelFileUnreadable(path=str(path), detail=detail) from error
 
 
-class Refusals:
-    """The errors of one file."""
+def printable(name: str) -> str:
+    """The part of a name in a file that a sentence shows."""
+    return "".join(filter(str.isprintable, name[:60]))
 
-    def __init__(self, path: Path) -> None:
-        self.path = path
+
+class Refusals:
+    """The errors of the file at `path`."""
+
+    path: Path
 
     def damaged(self, detail: str) -> ModelFileDamaged:
         """The error for a header that contradicts itself."""
@@ -60,6 +64,11 @@ class Refusals:
         )
         return self.damaged(text)
 
+    def truncated(self, needed_bytes: int, actual_bytes: int) -> ModelFileTruncated:
+        """The error for a file that ends too early."""
+        path = str(self.path)
+        return ModelFileTruncated(path=path, needed_bytes=needed_bytes, actual_bytes=actual_bytes)
+
     def unknown(self, detail: str, advice: str = "") -> ModelFileUnknown:
         """The error for what a later version may know; `advice` is what to take instead."""
         usual = tr("Update R1 Desk, or choose a model from its list.")
@@ -70,9 +79,7 @@ class Cursor(Refusals):
     """A position in the header of an open file. Every read is checked against the file's size."""
 
     def __init__(self, file: BinaryIO, path: Path, file_bytes: int) -> None:
-        super().__init__(path)
-        self.file_bytes = file_bytes
-        self.position = 0
+        self.path, self.file_bytes, self.position = path, file_bytes, 0
         self.count_bytes = 8  # size of a length or a count; 4 in the first version of GGUF
         self._file = file
         self._buffer = bytearray()
@@ -83,7 +90,7 @@ class Cursor(Refusals):
         if end <= len(self._buffer):
             return
         if end > self.file_bytes:
-            raise ModelFileTruncated(path=str(self.path), expected=end, actual=self.file_bytes)
+            raise self.truncated(end, self.file_bytes)
         if end > MAX_HEADER_BYTES:
             raise self.damaged(
                 tr("its header is longer than {mib} MiB", mib=MAX_HEADER_BYTES >> 20)
@@ -91,8 +98,7 @@ class Cursor(Refusals):
         while len(self._buffer) < end:
             piece = self._file.read(CHUNK_BYTES)
             if not piece:  # the file shrank while we read
-                actual = len(self._buffer)
-                raise ModelFileTruncated(path=str(self.path), expected=end, actual=actual)
+                raise self.truncated(end, len(self._buffer))
             self._buffer += piece
 
     def take(self, count: int) -> bytes:
@@ -141,7 +147,7 @@ class Cursor(Refusals):
         width = self.count_bytes
         least = self.position + width * count
         if least > self.file_bytes:  # more than the file can hold
-            raise ModelFileTruncated(path=str(self.path), expected=least, actual=self.file_bytes)
+            raise self.truncated(least, self.file_bytes)
         buffer, position, filled = self._buffer, self.position, len(self._buffer)
         unpack, found = _COUNTS[width].unpack_from, []
         for _ in range(count):

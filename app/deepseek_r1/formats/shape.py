@@ -14,7 +14,6 @@ from deepseek_r1.formats.container import Container, TensorInfo
 from deepseek_r1.formats.ggml_types import F32
 from deepseek_r1.formats.header import ModelShape
 from deepseek_r1.formats.llama_names import PLAIN
-from deepseek_r1.formats.metadata import Metadata
 
 MAX_LAYERS = 512  # LLAMA_MAX_LAYERS
 MAX_EXPERTS = 1024  # LLAMA_MAX_EXPERTS
@@ -26,106 +25,104 @@ _BLOCK = re.compile(r"blk\.(\d{1,9})\.")
 
 def read_shape(file: Container, architecture: str) -> ModelShape:
     """Read the sizes; checks that they are in range and consistent with each other."""
-    keys = Metadata(file)
 
     def key(name: str) -> str:
         return f"{architecture}.{name}"
 
-    blocks = keys.number(key("block_count"), 1, MAX_LAYERS)
-    embedding = keys.number(key("embedding_length"), 1, MAX_WIDTH)
-    heads = keys.largest(key("attention.head_count"), 1, MAX_WIDTH, blocks, 1)
-    heads_kv = keys.largest(key("attention.head_count_kv"), 1, heads, blocks, heads)
+    blocks = file.number(key("block_count"), 1, MAX_LAYERS)
+    embedding = file.number(key("embedding_length"), 1, MAX_WIDTH)
+    heads = file.largest(key("attention.head_count"), 1, MAX_WIDTH, blocks, 1)
+    heads_kv = file.largest(key("attention.head_count_kv"), 1, heads, blocks, heads)
     if heads % heads_kv:
-        raise keys.damaged(tr("{heads} heads cannot share {kv}", heads=heads, kv=heads_kv))
-    trained = keys.number(key("context_length"), 1, MAX_CONTEXT)
+        raise file.damaged(tr("{heads} heads cannot share {kv}", heads=heads, kv=heads_kv))
+    trained = file.number(key("context_length"), 1, MAX_CONTEXT)
     if trained < LEAST_CONTEXT:
         raise TrainedTooShort(path=str(file.path), trained=trained, least=LEAST_CONTEXT)
     shape = ModelShape(
         context_trained=trained,
         blocks=blocks,
         embedding=embedding,
-        feed_forward=keys.largest(key("feed_forward_length"), 0, MAX_WIDTH, blocks, 0),
+        feed_forward=file.largest(key("feed_forward_length"), 0, MAX_WIDTH, blocks, 0),
         heads=heads,
         heads_kv=heads_kv,
-        key_length=keys.number(key("attention.key_length"), 1, MAX_WIDTH, embedding // heads),
-        value_length=keys.number(key("attention.value_length"), 1, MAX_WIDTH, embedding // heads),
-        experts=keys.number(key("expert_count"), 0, MAX_EXPERTS, 0),
+        key_length=file.number(key("attention.key_length"), 1, MAX_WIDTH, embedding // heads),
+        value_length=file.number(key("attention.value_length"), 1, MAX_WIDTH, embedding // heads),
+        experts=file.number(key("expert_count"), 0, MAX_EXPERTS, 0),
     )
     if shape.key_length < 1 or shape.value_length < 1:
-        raise keys.wrong_value(key("attention.head_count"), heads)
-    keys.number(key("nextn_predict_layers"), 0, blocks - 1, 0)
-    _check_experts(keys, architecture, shape)
-    _check_rope(keys, architecture, shape)
+        raise file.wrong_value(key("attention.head_count"), heads)
+    file.number(key("nextn_predict_layers"), 0, blocks - 1, 0)
+    _check_experts(file, architecture, shape)
+    _check_rope(file, architecture, shape)
     return shape
 
 
-def _check_experts(keys: Metadata, architecture: str, shape: ModelShape) -> None:
+def _check_experts(file: Container, architecture: str, shape: ModelShape) -> None:
     name = f"{architecture}.expert_used_count"
-    used = keys.largest(name, 0, max(shape.experts, 0), shape.blocks, 0)
+    used = file.largest(name, 0, max(shape.experts, 0), shape.blocks, 0)
     if shape.experts and not used:
-        raise keys.damaged(tr("the key {key} is missing", key=name))
+        raise file.damaged(tr("the key {key} is missing", key=name))
     groups_key = f"{architecture}.expert_group_count"
-    groups = keys.number(groups_key, 0, max(0, shape.experts - 1), 0)
+    groups = file.number(groups_key, 0, max(0, shape.experts - 1), 0)
     if groups > 1:
-        keys.number(f"{architecture}.expert_group_used_count", 1, groups - 1)
+        file.number(f"{architecture}.expert_group_used_count", 1, groups - 1)
         if shape.experts % groups:
-            raise keys.wrong_value(groups_key, groups)
+            raise file.wrong_value(groups_key, groups)
 
 
-def _check_rope(keys: Metadata, architecture: str, shape: ModelShape) -> None:
+def _check_rope(file: Container, architecture: str, shape: ModelShape) -> None:
     """Check the keys for positions: the graph builder asserts what the loader does not check."""
-    scaling = keys.text(f"{architecture}.rope.scaling.type")
+    scaling = file.text(f"{architecture}.rope.scaling.type")
     if scaling is not None and scaling not in _SCALINGS:
-        raise keys.wrong_value(f"{architecture}.rope.scaling.type", scaling[:40])
+        raise file.wrong_value(f"{architecture}.rope.scaling.type", scaling[:40])
     rotated_key = f"{architecture}.rope.dimension_count"
-    rotated = keys.number(rotated_key, 2, shape.key_length, shape.key_length)
+    rotated = file.number(rotated_key, 2, shape.key_length, shape.key_length)
     plain = architecture in PLAIN
     if rotated % 2 or (plain and not rotated == shape.key_length == shape.value_length):
-        raise keys.wrong_value(rotated_key, rotated)
-    keys.real(f"{architecture}.attention.layer_norm_rms_epsilon", 0.0, 1.0)
-    keys.real(f"{architecture}.attention.layer_norm_epsilon", 0.0, 1.0)
-    keys.real(f"{architecture}.rope.freq_base", 1e-3, 1e12)
-    keys.real(f"{architecture}.rope.scaling.factor", 0.0, 1e6)
+        raise file.wrong_value(rotated_key, rotated)
+    file.real(f"{architecture}.attention.layer_norm_rms_epsilon", 0.0, 1.0)
+    file.real(f"{architecture}.attention.layer_norm_epsilon", 0.0, 1.0)
+    file.real(f"{architecture}.rope.freq_base", 1e-3, 1e12)
+    file.real(f"{architecture}.rope.scaling.factor", 0.0, 1e6)
 
 
 def check_weights(
     file: Container, tensors: Mapping[str, TensorInfo], shape: ModelShape, tokens: int
 ) -> None:
     """Check that the weights of every block exist and have the shape that the keys give."""
-    keys = Metadata(file)
-    architecture = keys.text("general.architecture") or ""
+    architecture = file.text("general.architecture") or ""
     embedding = tensors.get("token_embd.weight")
     if embedding is None:
-        raise keys.damaged(tr("the tensor {name} is missing", name="token_embd.weight"))
+        raise file.damaged(tr("the tensor {name} is missing", name="token_embd.weight"))
     if embedding.shape != (shape.embedding, tokens):
-        raise keys.damaged(tr("the tensor {name} has an impossible shape", name=embedding.name))
-    _check_blocks(keys, tensors, shape)
+        raise file.damaged(tr("the tensor {name} has an impossible shape", name=embedding.name))
+    _check_blocks(file, tensors, shape)
     for tensor in tensors.values():
-        check_type(keys, tensor)
+        _check_type(file, tensor)
     if architecture in PLAIN:
-        _check_plain(keys, tensors, shape)
+        _check_plain(file, tensors, shape)
 
 
-def _check_blocks(keys: Metadata, tensors: Mapping[str, TensorInfo], shape: ModelShape) -> None:
+def _check_blocks(file: Container, tensors: Mapping[str, TensorInfo], shape: ModelShape) -> None:
     found = {int(match[1]) for name in tensors if (match := _BLOCK.match(name))}
     missing = set(range(shape.blocks)) - found
     if missing:
-        raise keys.damaged(tr("block {n} has no weights", n=min(missing)))
+        raise file.damaged(tr("block {n} has no weights", n=min(missing)))
     if len(found) > shape.blocks:
-        raise keys.damaged(tr("it has more blocks than it says"))
+        raise file.damaged(tr("it has more blocks than it says"))
 
 
-def check_type(keys: Metadata, tensor: TensorInfo, *, scales: bool = False) -> None:
-    """Check that matrices have a type for products, and norms, biases and `scales` the type F32."""
+def _check_type(file: Container, tensor: TensorInfo) -> None:
+    """Check that matrices have a type for products, and norms and biases the type F32."""
     vector = all(size == 1 for size in tensor.shape[1:])
-    scales = scales or (vector and tensor.name.endswith(("norm.weight", ".bias")))
+    scales = vector and tensor.name.endswith(("norm.weight", ".bias"))
     scales = scales or tensor.name == "token_types.weight"  # of BERT, added to each token
     numbers = tensor.name.endswith("ffn_gate_tid2eid.weight")  # DeepSeek's table of integers
     if not (numbers or tensor.kind.multiplies) or (scales and tensor.kind is not F32):
-        raise keys.unsuited(tensor.name, tensor.type_name)
+        raise file.unsuited(tensor.name, tensor.type_name)
 
 
-def _check_plain(keys: Metadata, tensors: Mapping[str, TensorInfo], shape: ModelShape) -> None:
+def _check_plain(file: Container, tensors: Mapping[str, TensorInfo], shape: ModelShape) -> None:
     width = shape.embedding
     query, key = shape.heads * shape.key_length, shape.heads_kv * shape.key_length
     wanted: dict[str, tuple[int, ...]] = {"output_norm.weight": (width,)}
@@ -143,16 +140,9 @@ def _check_plain(keys: Metadata, tensors: Mapping[str, TensorInfo], shape: Model
         if not shape.experts:
             wanted[f"{block}.ffn_up.weight"] = (width, shape.feed_forward)
             wanted[f"{block}.ffn_down.weight"] = (shape.feed_forward, width)
-    check_shapes(keys, tensors, wanted)
-
-
-def check_shapes(
-    keys: Metadata, tensors: Mapping[str, TensorInfo], wanted: Mapping[str, tuple[int, ...]]
-) -> None:
-    """Check that tensors exist and have the `wanted` shapes."""
     for name, size in wanted.items():
         tensor = tensors.get(name)
         if tensor is None:
-            raise keys.damaged(tr("the tensor {name} is missing", name=name))
+            raise file.damaged(tr("the tensor {name} is missing", name=name))
         if tensor.shape != size:
-            raise keys.damaged(tr("the tensor {name} has an impossible shape", name=name))
+            raise file.damaged(tr("the tensor {name} has an impossible shape", name=name))

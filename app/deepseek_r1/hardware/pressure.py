@@ -14,7 +14,7 @@ from pathlib import Path
 
 import psutil
 
-from deepseek_r1.hardware import linux
+from deepseek_r1.hardware import linux, other_systems
 
 _MIB = 1 << 20
 _ROOT = Path("/")
@@ -52,10 +52,8 @@ def memory_reading() -> MemoryReading:
         kernel = ctypes.windll.kernel32
         return windows_reading(kernel.GlobalMemoryStatusEx, _low_memory_notified)
     else:
-        from deepseek_r1.hardware.macos import sysctl_number  # noqa: PLC0415 - only there
-
         now = psutil.virtual_memory()
-        return macos_reading(now.total, now.available, sysctl_number)
+        return macos_reading(now.total, now.available, other_systems.sysctl_number)
 
 
 # ---- Linux --------------------------------------------------------------------------------------

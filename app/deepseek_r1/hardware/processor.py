@@ -10,7 +10,7 @@ from typing import Any
 import psutil
 
 from deepseek_r1.core.errors import ProcessorTooOld
-from deepseek_r1.hardware import linux
+from deepseek_r1.hardware import linux, other_systems
 
 _NEEDED = "sse4_2"
 _X86 = {"x86_64", "amd64"}
@@ -127,10 +127,6 @@ def converts_f16_slowly() -> bool:
 
 @cache
 def _elsewhere() -> CpuFacts:
-    if sys.platform == "darwin":
-        from deepseek_r1.hardware import macos as system  # noqa: PLC0415 - only there
-    else:
-        from deepseek_r1.hardware import windows as system  # noqa: PLC0415 - only there
-    physical, logical, fast = system.count_cores()
-    name, features = system.processor_name(), system.processor_features()
+    physical, logical, fast = other_systems.count_cores()
+    name, features = other_systems.processor_name(), other_systems.processor_features()
     return CpuFacts(name, physical, logical, fast, features, physical, fast)

@@ -5,7 +5,7 @@ import sys
 from collections.abc import Mapping
 from typing import Any
 
-from deepseek_r1.core.child_environment import background_options, child_environment
+from deepseek_r1.core.processes import background_options, child_environment
 from deepseek_r1.engine.llama.binding.library import wait_policy
 
 

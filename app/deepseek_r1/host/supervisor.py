@@ -19,7 +19,6 @@ from pathlib import Path
 from deepseek_r1.catalogue.header_process import HeaderProcess
 from deepseek_r1.catalogue.model_bill import checked_load
 from deepseek_r1.core import frames, log
-from deepseek_r1.core.child_environment import child_command
 from deepseek_r1.core.child_process import (
     ChildProcess,
     FrameReceived,
@@ -37,7 +36,7 @@ from deepseek_r1.core.errors import (
     SystemTooTight,
 )
 from deepseek_r1.core.i18n import tr
-from deepseek_r1.core.processes import ChildKind
+from deepseek_r1.core.processes import ChildKind, child_command
 from deepseek_r1.host import environment, exit_causes, protocol
 from deepseek_r1.host.engine_session import EngineSession, HangLimits, KillStep, RestartBudget
 from deepseek_r1.host.request_queue import QueueOutput, RequestQueue

@@ -64,36 +64,6 @@ _AMX_ROWS, _AMX_LEAST = 32, 64  # it takes whole multiples of so many rows and v
 _ACTIVATION_BYTES = 292 / 256  # per value, quantised to Q8_K for the product with the weights
 
 
-@dataclass(frozen=True, slots=True)
-class ModelWidths:
-    """The widths that memory depends on, in values per token."""
-
-    embedding: int
-    feed_forward: int  # the sum over all experts that one token uses
-    experts_used: int  # 0 for a dense model
-    attention: int  # all query heads
-    attention_kv: int  # K or V of one layer, the wider one
-    cells: int  # the context, padded
-    latent: bool  # multi-head latent attention: DeepSeek V2 and V3
-    sliding: bool  # some layers attend to a window only
-
-
-def widths_of(header: ModelHeader, settings: LoadSettings) -> ModelWidths:
-    """The widths of a model with a context."""
-    experts_used = _number(header, "expert_used_count") if header.experts else 0
-    expert_width = _number(header, "expert_feed_forward_length") or header.feed_forward
-    return ModelWidths(
-        embedding=header.embedding,
-        feed_forward=max(header.feed_forward, experts_used * expert_width),
-        experts_used=experts_used,
-        attention=header.heads * max(header.key_length, header.value_length),
-        attention_kv=header.heads_kv * max(header.key_length, header.value_length),
-        cells=padded(settings.context_length),
-        latent=_number(header, _LATENT) > 0,
-        sliding=_number(header, "attention.sliding_window") > 0,
-    )
-
-
 def padded(context_length: int) -> int:
     """The number of cells that llama.cpp allocates for a context."""
     return ceil(context_length / CONTEXT_STEP) * CONTEXT_STEP
@@ -240,16 +210,31 @@ def compute_bytes(header: ModelHeader, settings: LoadSettings, rows: int = 1) ->
     ggml reuses memory inside the graph, so only the widest moment counts. The `rows` of logits fit
     into the memory that the layers no longer use, except for tiny batches.
     """
-    widths = widths_of(header, settings)
-    batch = min(settings.micro_batch, widths.cells)
-    moments = [_feed_forward_values(widths, settings.kv_type), _attention_values(widths, header)]
-    if widths.experts_used:
-        moments.append(_mixture_values(widths))
+    embedding, head = header.embedding, max(header.key_length, header.value_length)
+    attention, attention_kv = header.heads * head, header.heads_kv * head
+    experts_used = _number(header, "expert_used_count") if header.experts else 0
+    expert_width = _number(header, "expert_feed_forward_length") or header.feed_forward
+    feed_forward = max(header.feed_forward, experts_used * expert_width)  # of one token's experts
+    # Gate, up and their product, beside the values that are alive around them.
+    alive = 2 * embedding + max(attention, embedding)
+    if settings.kv_type is KVType.F16:  # quantised rows are written in another order: less
+        alive = max(alive, 4 * embedding)
+    moments = [3 * feed_forward + alive]
+    # Queries, keys and values before and after their rotation.
+    if _number(header, _LATENT):  # all heads use the latent row, which is wider than a head
+        latent_rows = attention + 2 * header.heads * header.value_length
+        moments.append(latent_rows + 2 * (embedding if experts_used else feed_forward))
+    else:
+        moments.append(2 * (attention + attention_kv + embedding))
+    if experts_used:  # each expert's result before and after it is weighted
+        moments.append(feed_forward + (2 * experts_used + 3) * embedding)
+    cells = padded(settings.context_length)
+    batch = min(settings.micro_batch, cells)
     activations = batch * (max(moments) * _FLOAT_BYTES + _INPUT_BYTES)
-    masks = batch * widths.cells * _MASK_BYTES * (2 if widths.sliding else 1)
-    scratch = (
-        batch * max(widths.feed_forward, widths.attention, widths.embedding) * _ACTIVATION_BYTES
-    )
+    # Where some layers attend to a window only, there are two masks.
+    windows = 2 if _number(header, "attention.sliding_window") else 1
+    masks = batch * cells * _MASK_BYTES * windows
+    scratch = batch * max(feed_forward, attention, embedding) * _ACTIVATION_BYTES
     if settings.kv_type is not KVType.F16:
         scratch += _ROTATION_BYTES
     # A recurrent layer's state before and after, and one more for each drafted token.
@@ -261,27 +246,6 @@ def decode_compute_bytes(header: ModelHeader, settings: LoadSettings, rows: int)
     """`compute_bytes` of a decode pass over `rows` tokens with logits for each."""
     few = settings.model_copy(update={"micro_batch": min(rows, settings.micro_batch)})
     return compute_bytes(header, few, rows)
-
-
-def _feed_forward_values(widths: ModelWidths, kv_type: KVType) -> int:
-    """Gate, up and their product, beside the values that are alive around them."""
-    alive = 2 * widths.embedding + max(widths.attention, widths.embedding)
-    if kv_type is KVType.F16:  # quantised rows are written in another order, which needs less
-        alive = max(alive, 4 * widths.embedding)
-    return 3 * widths.feed_forward + alive
-
-
-def _attention_values(widths: ModelWidths, header: ModelHeader) -> int:
-    """Queries, keys and values before and after their rotation."""
-    if widths.latent:  # all heads use the latent row, which is wider than a head
-        rows = widths.attention + 2 * header.heads * header.value_length
-        return rows + 2 * (widths.feed_forward if not widths.experts_used else widths.embedding)
-    return 2 * (widths.attention + widths.attention_kv + widths.embedding)
-
-
-def _mixture_values(widths: ModelWidths) -> int:
-    """Each expert's result before and after it is weighted."""
-    return widths.feed_forward + (2 * widths.experts_used + 3) * widths.embedding
 
 
 def output_bytes(header: ModelHeader, rows: int = 1) -> int:

@@ -14,10 +14,10 @@ from dataclasses import dataclass, replace
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from deepseek_r1.core import VERSION
 from deepseek_r1.core.events import Bill
 from deepseek_r1.core.measured_file import Measurements
 from deepseek_r1.core.settings import LoadSettings
-from deepseek_r1.core.version import VERSION
 from deepseek_r1.formats.gguf import ModelHeader
 from deepseek_r1.formats.header import once_per_header
 from deepseek_r1.hardware import cpu

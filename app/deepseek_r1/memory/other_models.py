@@ -4,9 +4,9 @@ The profile remembers the draft models that made answers slower, by machine, pai
 budget.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Protocol
 
 from pydantic import BaseModel
 
@@ -32,11 +32,8 @@ _MIB = 1 << 20
 EMBEDDING_TOKENS = 512  # of a text, at most
 
 
-class Read(Protocol):
-    """`formats.gguf.read_header`, or one that reads in another process."""
-
-    def __call__(self, path: Path, *, embedding: bool = False) -> ModelHeader:
-        """The header of a model."""
+# `formats.gguf.read_header`, or one that reads in another process.
+Read = Callable[..., ModelHeader]
 
 
 class _Slow(BaseModel, frozen=True):

@@ -16,26 +16,15 @@ from deepseek_r1.memory import cost_model, legacy_costs
 from deepseek_r1.memory.kernel_times import KernelTimes, kept_times
 from deepseek_r1.weights.residency import (
     Residency,
-    ResidencyTooSmall,
     cache_strategy,
     expert_layers,
     least_weights_mib,
     plan_residency,
 )
 
-FIXED_ITEMS = (
-    BillItem.KV_CACHE,
-    BillItem.COMPUTE,
-    BillItem.OUTPUT,
-    BillItem.RUNTIME,
-    BillItem.WINDOW,
-    BillItem.RESERVE,
-)
-RESIDENT_ITEMS = (BillItem.WEIGHTS, *FIXED_ITEMS)
-STREAMED_ITEMS = (BillItem.PINNED, BillItem.SLOTS, *FIXED_ITEMS)
-MIXTURE_ITEMS = (BillItem.PINNED, BillItem.SLOTS, BillItem.EXPERTS, *FIXED_ITEMS)
 STREAMED_WEIGHT_ITEMS = (BillItem.PINNED, BillItem.SLOTS, BillItem.EXPERTS)
 WEIGHT_ITEMS = (BillItem.WEIGHTS, *STREAMED_WEIGHT_ITEMS)  # of any bill
+_OPTIONAL = {BillItem.EXPERTS, BillItem.DRAFT, BillItem.EMBEDDING, BillItem.STATE}
 DRAFT_TOKENS = 15  # the most that are verified along with the sampled token
 DECODE_ROWS = 1 + DRAFT_TOKENS  # the most rows of logits that a decode pass computes
 AUTOMATIC_ROWS = cost_model.AUTOMATIC_ROWS
@@ -92,9 +81,9 @@ class MemoryPlan:
 def plan(header: ModelHeader, settings: LoadSettings, overhead: ProcessOverhead) -> MemoryPlan:
     """The plan of a model with these settings.
 
-    The bill has the lines of `RESIDENT_ITEMS`. A model that does not fit and may use the disk has
-    those of `STREAMED_ITEMS`, or of `MIXTURE_ITEMS` where it has experts. The vocabulary's tables
-    are part of the runtime. An automatic context is the one that `with_context` returns.
+    A model that does not fit and may use the disk has a line for pinned weights, one for slots, and
+    one for its experts where it has some. The vocabulary's tables are part of the runtime. An
+    automatic context is the one that `with_context` returns.
     """
     settings = with_context(header, settings, overhead)
     bill = _resident_bill(header, settings, overhead)
@@ -113,8 +102,10 @@ def plan_streaming(
     settings = with_context(header, settings, overhead)
     fixed = _fixed_mib(header, settings, overhead, decode_rows(settings))
     weights_mib = settings.memory_budget - sum(fixed.values())
-    residency = plan_weights(header, settings, weights_mib)
-    short = plan_weights(header, settings, weights_mib + _reclaimable_mib(header, settings))
+    chunk_bytes = cost_model.chunk_bytes(settings)
+    residency = plan_residency(header, weights_mib, chunk_bytes=chunk_bytes)
+    weights_mib += _reclaimable_mib(header, settings)
+    short = plan_residency(header, weights_mib, chunk_bytes=chunk_bytes)
     mib = {
         BillItem.PINNED: residency.pinned_mib,
         BillItem.SLOTS: residency.slots_mib,
@@ -122,7 +113,7 @@ def plan_streaming(
         **fixed,
     }
     bill = Bill(
-        lines=_lines(MIXTURE_ITEMS if residency.experts_bytes else STREAMED_ITEMS, mib),
+        lines=_lines(mib),
         budget_mib=settings.memory_budget,
         context_length=settings.context_length,
         streamed_mib=residency.streamed_mib,
@@ -162,7 +153,8 @@ def with_context(
         return with_length(settings, preferred)
     resident = _resident_bill(header, with_length(settings, preferred), overhead).fits
     streams = settings.swap_enabled and not resident
-    weights_mib = _least_weights_mib(header, settings) if streams else 0.0  # for any length
+    chunk_bytes = cost_model.chunk_bytes(settings)
+    weights_mib = least_weights_mib(header, chunk_bytes=chunk_bytes) if streams else 0.0
 
     def allowed(length: int) -> bool:
         tried = with_length(settings, length)
@@ -235,11 +227,8 @@ def _least_streaming_mib(
     header: ModelHeader, settings: LoadSettings, overhead: ProcessOverhead
 ) -> float:
     """All memory of a model that streams as much as it can."""
-    return _least_weights_mib(header, settings) + _streaming_mib(header, settings, overhead)
-
-
-def _least_weights_mib(header: ModelHeader, settings: LoadSettings) -> float:
-    return least_weights_mib(header, chunk_bytes=cost_model.chunk_bytes(settings))
+    weights_mib = least_weights_mib(header, chunk_bytes=cost_model.chunk_bytes(settings))
+    return weights_mib + _streaming_mib(header, settings, overhead)
 
 
 def _streaming_mib(header: ModelHeader, settings: LoadSettings, overhead: ProcessOverhead) -> float:
@@ -252,7 +241,7 @@ def _resident_bill(header: ModelHeader, settings: LoadSettings, overhead: Proces
     mib = {BillItem.WEIGHTS: _weights_mib(header, overhead)}
     mib |= _fixed_mib(header, settings, overhead, decode_rows(settings))
     return Bill(
-        lines=_lines(RESIDENT_ITEMS, mib),
+        lines=_lines(mib),
         budget_mib=settings.memory_budget,
         context_length=settings.context_length,
     )
@@ -271,17 +260,10 @@ def fits(header: ModelHeader, settings: LoadSettings, overhead: ProcessOverhead)
     return _least_streaming_mib(header, settings, overhead) <= settings.memory_budget
 
 
-def _lines(items: tuple[BillItem, ...], mib: Mapping[BillItem, float]) -> tuple[BillLine, ...]:
-    """The lines of the items, with those of other models and of a recurrent state if there are."""
-    at = items.index(BillItem.KV_CACHE)
-    if mib.get(BillItem.STATE):
-        items = (*items[: at + 1], BillItem.STATE, *items[at + 1 :])
-    if mib.get(BillItem.GRAPHICS):
-        after = items.index(BillItem.RUNTIME) + 1
-        items = (*items[:after], BillItem.GRAPHICS, *items[after:])
-    others = (each for each in (BillItem.DRAFT, BillItem.EMBEDDING) if mib[each])
-    items = (*items[:at], *others, *items[at:])
-    return tuple(BillLine(name=item, planned_mib=mib[item]) for item in items)
+def _lines(mib: Mapping[BillItem, float]) -> tuple[BillLine, ...]:
+    """The lines in the order of `BillItem`; of what only some models have, those with memory."""
+    items = [each for each in BillItem if each in mib and (mib[each] or each not in _OPTIONAL)]
+    return tuple(BillLine(name=each, planned_mib=mib[each]) for each in items)
 
 
 def _reclaimable_mib(header: ModelHeader, settings: LoadSettings) -> float:
@@ -329,16 +311,6 @@ def _fixed_mib(
         BillItem.WINDOW: overhead.window_mib,
         BillItem.RESERVE: reserve_mib,
     }
-
-
-def plan_weights(header: ModelHeader, settings: LoadSettings, weights_mib: float) -> Residency:
-    """The residency for `weights_mib`, or the smallest possible one."""
-    chunk_bytes = cost_model.chunk_bytes(settings)
-    try:
-        return plan_residency(header, weights_mib, chunk_bytes=chunk_bytes)
-    except ResidencyTooSmall as error:
-        least_mib = ceil(error.needed_mib * _MIB) / _MIB  # a whole byte, never one too few
-        return plan_residency(header, least_mib, chunk_bytes=chunk_bytes)
 
 
 def require_context(header: ModelHeader, settings: LoadSettings) -> None:

@@ -94,7 +94,7 @@ def end_with_owner(pipe: int, *, thread_lasts: bool = True) -> None:
     The owner closes a pipe when it ends, and a thread of ours reads from it. But a long call of C
     that holds the interpreter's lock keeps that thread waiting, so two means that need no
     interpreter are added: the parent-death signal on Linux (the job object on Windows is the
-    owner's, see `core.windows_job`), and a thread of the native library. `pipe` is the descriptor
+    owner's, see `core.child_process`), and a thread of the native library. `pipe` is the descriptor
     of the parent's end to read from.
 
     `thread_lasts`: the parent's thread that started this process lasts as long as the process is

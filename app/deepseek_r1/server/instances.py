@@ -20,10 +20,9 @@ from dataclasses import dataclass
 from pydantic import TypeAdapter
 
 from deepseek_r1.core import frames
-from deepseek_r1.core.child_environment import child_command, child_environment
 from deepseek_r1.core.errors import R1Error, WrongUsage
 from deepseek_r1.core.i18n import N_, tr
-from deepseek_r1.core.processes import ChildKind
+from deepseek_r1.core.processes import ChildKind, child_command, child_environment
 from deepseek_r1.core.settings import LEAST_BUDGET_MIB
 from deepseek_r1.hardware import cpu
 from deepseek_r1.native.child_start import end_with_owner

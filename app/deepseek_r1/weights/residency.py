@@ -59,14 +59,6 @@ _NAME = re.compile(r"blk\.(\d+)\.(\w+)\.weight")
 _EXPERTS = re.compile(r"blk\.(\d+)\.ffn_(?:gate|up|down|gate_up)_exps\.weight")
 
 
-class ResidencyTooSmall(Exception):
-    """The budget does not hold even two slots beside the weights that cannot be streamed."""
-
-    def __init__(self, needed_mib: float, given_mib: float) -> None:
-        super().__init__(f"the weights need {needed_mib:.1f} MiB, {given_mib:.1f} are given")
-        self.needed_mib, self.given_mib = needed_mib, given_mib
-
-
 @dataclass(frozen=True, slots=True)
 class ExpertLayer:
     """The tensors of one layer that hold a slice of equal size for each expert."""
@@ -209,36 +201,31 @@ def plan_residency(
 ) -> Residency:
     """Pin what fits into `weights_mib`, slots included; stream the rest evenly over the layers.
 
-    Slots are whole chunks. Raises ResidencyTooSmall.
+    Slots are whole chunks. Where the budget is too small, it is the smallest residency there is.
     """
-    mixture, layers, fixed, fixed_bytes, everything, largest_bytes = _parts(header)
+    mixture, layers, fixed, always_bytes, everything, largest_bytes = _parts(header)
     candidates = [each for layer in layers for each in layer]
-    on_disk = _embedding_on_disk(header)
-    disk_bytes = EMBEDDING_BYTES if on_disk else 0
-    spare = int(weights_mib * MIB) - fixed_bytes - disk_bytes
-    spare -= edge_bytes(mixture)
     slot_bytes = _slot_bytes(largest_bytes, chunk_bytes)
     least = LEAST_SLOTS * slot_bytes + least_cache_bytes(mixture)
-    if spare < least:
-        raise ResidencyTooSmall(weights_mib + (least - spare) / MIB, weights_mib)
+    spare = max(int(weights_mib * MIB) - always_bytes, least)
     cache = cache_bytes(mixture, spare - LEAST_SLOTS * slot_bytes, spare - everything)
     spare -= cache
     slots = 0 if mixture and everything <= spare else _slot_count(candidates, slot_bytes, spare)
     spare -= slots * slot_bytes
-    pinned = {each.name for each in candidates} if everything <= spare else _pins(layers, spare)
-    pinned |= {each.name for each in fixed}
-    kept = [each for each in header.tensors if each.name in pinned]
-    streamed = [each for each in candidates if each.name not in pinned]
+    pins = {each.name for each in candidates} if everything <= spare else _pins(layers, spare)
+    pinned_bytes = always_bytes + sum(_resident_bytes(e) for e in candidates if e.name in pins)
+    streamed = [each for each in candidates if each.name not in pins]
+    pins |= {each.name for each in fixed}
     reads_mib = expert_reads(mixture, cache) / MIB
     return Residency(
-        pinned=tuple(each.name for each in kept),
+        pinned=tuple(each.name for each in header.tensors if each.name in pins),
         streamed=tuple(each.name for each in streamed),
         slots=slots,
         slot_bytes=slot_bytes,
-        pinned_mib=(sum(map(_resident_bytes, kept)) + edge_bytes(mixture) + disk_bytes) / MIB,
+        pinned_mib=pinned_bytes / MIB,
         slots_mib=slots * slot_bytes / MIB,
         streamed_mib=sum(each.nbytes for each in streamed) / MIB + reads_mib,
-        embedding_on_disk=on_disk,
+        embedding_on_disk=_embedding_on_disk(header),
         experts_bytes=cache,
         expert_reads_mib=reads_mib,
         tokens_at_once=tokens_at_once(mixture, cache),
@@ -246,12 +233,10 @@ def plan_residency(
 
 
 def least_weights_mib(header: ModelHeader, *, chunk_bytes: int = CHUNK_BYTES) -> float:
-    """The smallest budget that `plan_residency` accepts."""
-    try:
-        plan_residency(header, 0.0, chunk_bytes=chunk_bytes)
-    except ResidencyTooSmall as error:
-        return error.needed_mib
-    return 0.0
+    """The smallest budget for weights: two slots beside what cannot be streamed."""
+    parts = _parts(header)
+    slots_bytes = LEAST_SLOTS * _slot_bytes(parts.largest_bytes, chunk_bytes)
+    return (parts.always_bytes + slots_bytes + least_cache_bytes(parts.mixture)) / MIB
 
 
 def streamable(header: ModelHeader) -> tuple[str, ...]:
@@ -269,7 +254,7 @@ class _Parts(NamedTuple):
     mixture: tuple[ExpertLayer, ...]
     layers: list[list[TensorInfo]]
     fixed: list[TensorInfo]
-    fixed_bytes: int
+    always_bytes: int  # of what is in memory with any budget: `fixed`, edges of experts, some rows
     layers_bytes: int
     largest_bytes: int  # of the layers' weights
 
@@ -279,8 +264,9 @@ def _parts(header: ModelHeader) -> _Parts:
     mixture = expert_layers(header)
     layers, fixed = _split(header, mixture)
     sizes = [_resident_bytes(each) for layer in layers for each in layer]
-    fixed_bytes = sum(map(_resident_bytes, fixed))
-    return _Parts(mixture, layers, fixed, fixed_bytes, sum(sizes), max(sizes, default=0))
+    always = sum(map(_resident_bytes, fixed)) + edge_bytes(mixture)
+    always += EMBEDDING_BYTES if _embedding_on_disk(header) else 0
+    return _Parts(mixture, layers, fixed, always, sum(sizes), max(sizes, default=0))
 
 
 def _split(

@@ -2,10 +2,10 @@
 
 The engine passes `overrides` to the model and `callback` to the context. The callback is
 native: before each node of the graph it finds the weight that the node's operand needs and waits
-for it in the prefetch ring (`weights.streaming.prefetch`); weights that are not in the ring
+for it in the prefetch ring (`weights.prefetch`); weights that are not in the ring
 are requested from this module. Nothing here depends on the names or kinds of nodes; the order of
 weights is learned from the first pass, and a wrong prediction costs time, not correctness. A
-mixture's experts are fetched once the routing is known (`weights.moe.expert_streamer`).
+mixture's experts are fetched once the routing is known (`weights.experts`).
 """
 
 from collections.abc import Callable
@@ -16,23 +16,22 @@ from deepseek_r1.core.errors import StreamingUnavailable
 from deepseek_r1.core.events import WeightsStats
 from deepseek_r1.core.settings import CacheStrategy
 from deepseek_r1.formats.gguf import ModelHeader
+from deepseek_r1.weights.background_load import BackgroundLoad, load_groups
+from deepseek_r1.weights.direct_file import open_files
+from deepseek_r1.weights.experts import ExpertStreamer
 from deepseek_r1.weights.ggml.buffer_type import BufferType
 from deepseek_r1.weights.ggml.tensor_layout import Ggml, set_word, word_at
-from deepseek_r1.weights.moe.expert_cache import make_expert_cache
-from deepseek_r1.weights.moe.expert_streamer import ExpertStreamer
+from deepseek_r1.weights.prefetch import EvalCallback, PrefetchRing
 from deepseek_r1.weights.residency import (
     CHUNK_BYTES,
     EMBEDDING,
     EMBEDDING_BYTES,
+    MIB,
     Residency,
     plan_residency,
     streamable,
 )
-from deepseek_r1.weights.streaming.background_load import BackgroundLoad, load_groups
-from deepseek_r1.weights.streaming.counters import StreamingCounters
-from deepseek_r1.weights.streaming.direct_file import open_files
-from deepseek_r1.weights.streaming.prefetch import EvalCallback, PrefetchRing
-from deepseek_r1.weights.streaming.resident_memory import (
+from deepseek_r1.weights.resident_memory import (
     EmbeddingRows,
     ResidentMemory,
     TemporaryReads,
@@ -80,18 +79,43 @@ class StreamedWeights:
         self.callback = EvalCallback(self._prefetch, self.ggml.fields, self._on_node, self._on_pass)
         pinned = self._tensors.named(residency.pinned)
         self._background = BackgroundLoad(self._resident, *load_groups(header, pinned))
-        self._counters = StreamingCounters(
-            self._tensors, self.callback, self._prefetch, self._temporary, self._background
-        )
+        self._hits = self._misses = self._passes = 0
         self.overrides = self._type.overrides  # address of the model's `tensor_buft_overrides`
         self.failure: Exception | None = None
         self.on_failure: Callable[[], None] = lambda: None
 
     @property
     def stats(self) -> WeightsStats:
-        stats = self._counters.stats(self._expert_weights, self._embedding)
+        """The sizes and counters now. From any thread."""
+        on_disk = sum(each.nbytes for each in self._on_disk())
+        pinned = sum(each.nbytes for each in self._tensors.by_address.values()) - on_disk
+        ring, temporary, embedding = self._prefetch.counters, self._temporary, self._embedding
+        rows, rows_s = (embedding.read_bytes, embedding.wait_s) if embedding else (0, 0.0)
+        stats = WeightsStats(
+            pinned_mib=pinned / MIB,
+            loading_mib=self._background.unread_bytes / MIB,
+            slots_mib=self._prefetch.ring_bytes / MIB,
+            slots_filled_mib=ring.filled_bytes / MIB,
+            streamed_mib=sum(each.nbytes for each in self._streamed()) / MIB,
+            read_mib=(ring.read_bytes + temporary.read_bytes + rows) / MIB,
+            io_wait_s=ring.wait_s + temporary.wait_s + self._background.wait_s + rows_s,
+            hits=self._hits,
+            misses=self._misses,
+            passes=self._passes,
+            direct=self._prefetch.direct,
+        )
         reads_mib = self._residency.expert_reads_mib
         return stats if self._experts is None else self._experts.add_to(stats, reads_mib)
+
+    def _on_disk(self) -> list[Weight]:
+        """The weights that are neither resident nor being loaded. From any thread."""
+        loading = self._background.pending.copy()
+        return [each for each in self.callback.nonresident if each not in loading]
+
+    def _streamed(self) -> list[Weight]:
+        """The weights that every pass reads now."""
+        elsewhere = self._expert_weights
+        return [e for e in self._on_disk() if e.name != EMBEDDING and e not in elsewhere]
 
     def _to_stream(self) -> list[Weight]:
         """The weights that the plan streams, except those that cannot be moved."""
@@ -129,14 +153,18 @@ class StreamedWeights:
             file.drop_cache()
         self._prefetch.set_order(streamed)
         self._update_filter()
-        if self._experts is not None:
-            self._experts.cache.preload()
 
     def _stream_experts(self, used: dict[str, Weight]) -> None:
         if capacity := self._residency.experts_bytes:
-            cache = make_expert_cache(self._header, used, capacity, self._strategy, self._resident)
-            self._experts = ExpertStreamer(cache, self.ggml)
-            self._expert_weights = cache.weights
+            self._experts = ExpertStreamer(
+                self._header,
+                used,
+                self._resident,
+                self.ggml,
+                capacity=capacity,
+                strategy=self._strategy,
+            )
+            self._expert_weights = self._experts.weights
             for each in self._expert_weights:
                 self.callback.evict(each, streamed=False)
 
@@ -154,7 +182,7 @@ class StreamedWeights:
         used. Raises StreamingUnavailable.
         """
         if self._experts is not None:
-            self._experts.cache.stopped = stopped
+            self._experts.stopped = stopped
         self._tensors.on_viewed = self._on_viewed
         for weight in self._tensors.viewed.intersection(self.callback.nonresident):
             if weight in self._background.pending:
@@ -272,7 +300,9 @@ class StreamedWeights:
         weights = self._tensors.by_address
         needed = [weights[tensor] for tensor in self.callback.begin_pass()]
         used = [each for each in needed if each not in self._expert_weights]
-        self._counters.count_pass(len(used))
+        self._passes += 1
+        self._misses += len(used)
+        self._hits += len(weights) - len(self.callback.nonresident)
         order = [each for each in used if each in self.callback]
         if order != self._prefetch.order:
             self._prefetch.set_order(order)
@@ -291,11 +321,6 @@ class StreamedWeights:
         self._prefetch.restart(pause=failure is not None)
         self._update_filter()
         return failure
-
-    def save_counts(self) -> None:
-        """Keep the counts of a mixture's experts, so that the next load begins with them."""
-        if self._experts is not None:
-            self._experts.cache.counts.save()
 
     # ---- the budget -------------------------------------------------------------------------
 
@@ -341,7 +366,7 @@ class StreamedWeights:
         self._residency = residency
         self._on_computed()
         streamed = self._to_stream()
-        self._to_pin = set(self._counters.streamed(self._expert_weights)) - set(streamed)
+        self._to_pin = set(self._streamed()) - set(streamed)
         for weight in streamed:
             if weight not in self.callback:
                 self.callback.evict(weight, streamed=True)
@@ -352,9 +377,7 @@ class StreamedWeights:
             self._experts.resize(residency.experts_bytes)
         rank = {name: n for n, name in enumerate(streamable(self._header))}
         self.callback.begin_pass()
-        self._prefetch.set_order(
-            sorted(self._counters.streamed(self._expert_weights), key=lambda each: rank[each.name])
-        )
+        self._prefetch.set_order(sorted(self._streamed(), key=lambda each: rank[each.name]))
         self._update_filter()
 
     def close(self) -> None:
@@ -363,7 +386,7 @@ class StreamedWeights:
         self.callback.close()
         self._prefetch.close()
         if self._experts is not None:
-            self._experts.cache.close()
+            self._experts.close()
         self._resident.close()
         self._unread.close()
         for file in self._files:

@@ -7,7 +7,6 @@ from pydantic import BaseModel
 from PySide6.QtCore import QObject, Qt, Signal, Slot
 
 from deepseek_r1.core import frames, log
-from deepseek_r1.core.child_environment import background_options, child_command, child_environment
 from deepseek_r1.core.child_process import (
     ChildProcess,
     FrameReceived,
@@ -15,7 +14,12 @@ from deepseek_r1.core.child_process import (
     ProcessExited,
     StreamBroken,
 )
-from deepseek_r1.core.processes import ChildKind
+from deepseek_r1.core.processes import (
+    ChildKind,
+    background_options,
+    child_command,
+    child_environment,
+)
 from deepseek_r1.host.sharing_protocol import from_server_adapter
 from r1desk.platform.helper_processes import add_helper, remove_helper
 

@@ -13,9 +13,9 @@ import pytest
 from deepseek_r1.core.errors import LoadStopped
 from deepseek_r1.hardware.read_speed import READ_BYTES
 from deepseek_r1.hardware.storage import PAGE
-from deepseek_r1.weights.streaming.background_load import BackgroundLoad
-from deepseek_r1.weights.streaming.direct_file import WeightFile, WeightsUnreadableError
-from deepseek_r1.weights.streaming.resident_memory import (
+from deepseek_r1.weights.background_load import BackgroundLoad
+from deepseek_r1.weights.direct_file import WeightFile, WeightsUnreadableError
+from deepseek_r1.weights.resident_memory import (
     ResidentMemory,
     TemporaryReads,
     coalesced_reads,

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from deepseek_r1.hardware.storage import PAGE, SystemRegion, page_down, page_up
-from deepseek_r1.weights.streaming.direct_file import WeightFile, WeightsUnreadableError
+from deepseek_r1.weights.direct_file import WeightFile, WeightsUnreadableError
 from support.gguf_files import tiny_llama
 from support.page_cache import pages_in_memory
 from support.streaming import budgets, loaded

@@ -15,8 +15,8 @@ from hypothesis import strategies as st
 from deepseek_r1.hardware.read_speed import READ_BYTES
 from deepseek_r1.hardware.storage import PAGE, page_down, page_up
 from deepseek_r1.native.native_library import native
-from deepseek_r1.weights.streaming.direct_file import WeightFile, WeightsUnreadableError
-from deepseek_r1.weights.streaming.prefetch import PrefetchRing
+from deepseek_r1.weights.direct_file import WeightFile, WeightsUnreadableError
+from deepseek_r1.weights.prefetch import PrefetchRing
 from deepseek_r1.weights.weight import Weight
 from support.patience import PATIENCE_S
 

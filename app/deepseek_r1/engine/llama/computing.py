@@ -8,8 +8,8 @@ from deepseek_r1.engine.llama.binding.streaming_setup import KvReclaim
 from deepseek_r1.engine.llama.speculative.drafting import DraftMemory
 from deepseek_r1.engine.llama.threads import EngineThreads, ThreadGovernor
 from deepseek_r1.memory.plan import DECODE_ROWS
+from deepseek_r1.weights.direct_file import WeightsUnreadableError
 from deepseek_r1.weights.streamed_weights import StreamedWeights
-from deepseek_r1.weights.streaming.direct_file import WeightsUnreadableError
 
 
 class Computing:

@@ -35,11 +35,11 @@ from deepseek_r1.engine.prompt.prompt_builder import PromptBuilder
 from deepseek_r1.engine.prompt.template import open_template
 from deepseek_r1.engine.protocol.base import GenerationResult, OpenRequest
 from deepseek_r1.engine.protocol.engine_names import engine_name
-from deepseek_r1.memory.cost_model import draft_tokens, recurrent
-from deepseek_r1.memory.plan import DECODE_ROWS, decode_rows, plan_weights, with_precision
-from deepseek_r1.weights.kv_memory import KVMemory
-from deepseek_r1.weights.residency import Residency
-from deepseek_r1.weights.streaming.direct_file import WeightsUnreadableError
+from deepseek_r1.memory.cost_model import chunk_bytes, draft_tokens, recurrent
+from deepseek_r1.memory.plan import DECODE_ROWS, decode_rows, with_precision
+from deepseek_r1.weights.direct_file import WeightsUnreadableError
+from deepseek_r1.weights.ggml.buffer_type import KVMemory
+from deepseek_r1.weights.residency import Residency, plan_residency
 
 _LONG_INSTRUCTIONS = 256  # characters: shorter ones are read again as soon
 
@@ -78,7 +78,7 @@ class LlamaEngine:
             request.residency,
             request.residency_without_draft,
             self._weights.set_residency if self._weights is not None else lambda _residency: None,
-            lambda mib: plan_weights(request.header, settings, mib),
+            lambda mib: plan_residency(request.header, mib, chunk_bytes=chunk_bytes(settings)),
         )
         opened.callback(self._draft_memory.close)
         self._draft_was_released = request.draft_released
@@ -373,8 +373,6 @@ class LlamaEngine:
         prefix = self._prompts.build_prefix(messages)
         if len(prefix) + 1 <= self._context.params.context_length:
             yield from self._next_turn.prepare(prefix, owner, compute=compute)
-        if self._weights is not None:
-            self._weights.save_counts()
 
     def save_prompt(self, seconds: float) -> None:
         """Write segments that the last `prepare` did not, for at most `seconds`."""

@@ -16,7 +16,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
-from deepseek_r1.hardware.storage import SystemRegion
+from deepseek_r1.hardware.storage import SystemRegion, page_up
 from deepseek_r1.weights.ggml.tensor_layout import (
     WORD,
     Ggml,
@@ -37,6 +37,7 @@ _InitTensor = ctypes.CFUNCTYPE(ctypes.c_int, ctypes.c_size_t, ctypes.c_size_t)
 _Free = ctypes.CFUNCTYPE(None, ctypes.c_size_t)
 _Clear = ctypes.CFUNCTYPE(None, ctypes.c_size_t, ctypes.c_uint8)
 _SMALL_BYTES = 256 << 10  # smaller buffers are left to ggml
+_USAGE_ANY, _USAGE_COMPUTE = 0, 2  # ggml_backend_buffer_usage: ggml-backend.h
 
 
 class _Patch:
@@ -92,9 +93,12 @@ class BufferType(PlainBufferType):
         self._reserved: list[SystemRegion] = []
         self._alloc = _AllocBuffer(self._on_alloc)
         self._init = _InitTensor(self._on_init)
-        cpu = ggml.cpu_type()
+        cpu = ggml.backend_cpu_buffer_type()
         super().__init__(cpu, b".*")
-        if word_at(cpu + 6 * WORD) != ggml.type_device(cpu) or not self._copy[_ALLOC_BUFFER]:
+        if (
+            word_at(cpu + 6 * WORD) != ggml.backend_buft_get_device(cpu)
+            or not self._copy[_ALLOC_BUFFER]
+        ):
             raise unexpected("a buffer type")
         self._copy[_ALLOC_BUFFER] = address_of(self._alloc)
         self._check_buffer()
@@ -102,15 +106,19 @@ class BufferType(PlainBufferType):
     def _check_buffer(self) -> None:
         """Compares a buffer of the kind that `_on_alloc` makes with the expected layout."""
         region = SystemRegion(4096, huge_pages=False)
-        buffer = self._ggml.buffer_around(region.address, region.nbytes)
-        expected = [self._ggml.buffer_type(buffer), region.address, self._ggml.buffer_size(buffer)]
+        buffer = self._ggml.backend_cpu_buffer_from_ptr(region.address, region.nbytes)
+        expected = [
+            self._ggml.backend_buffer_get_type(buffer),
+            region.address,
+            self._ggml.backend_buffer_get_size(buffer),
+        ]
         sound = (
             read_word_array(buffer, _BUFFER_FUNCTIONS, 3) == expected
-            and self._ggml.buffer_base(buffer) == region.address
+            and self._ggml.backend_buffer_get_base(buffer) == region.address
             and word_at(buffer) == 0  # it frees nothing
             and word_at(buffer + _INIT_TENSOR * WORD) == 0
         )
-        self._ggml.buffer_free(buffer)
+        self._ggml.backend_buffer_free(buffer)
         region.close()
         if not sound:
             raise unexpected("a buffer")
@@ -119,7 +127,7 @@ class BufferType(PlainBufferType):
         try:
             region = SystemRegion(nbytes, huge_pages=False)
             self._reserved.append(region)
-            buffer: int = self._ggml.buffer_around(region.address, region.nbytes)
+            buffer: int = self._ggml.backend_cpu_buffer_from_ptr(region.address, region.nbytes)
             set_word(buffer + _INIT_TENSOR * WORD, address_of(self._init))
         except (OSError, ValueError):  # no address space: llama.cpp reports it
             return 0
@@ -174,7 +182,7 @@ class BufferInterceptor:
             _INIT_TENSOR: _InitTensor(self._on_init),
             _CLEAR: _Clear(self._on_clear),
         }
-        self._type = ggml.cpu_type()
+        self._type = ggml.backend_cpu_buffer_type()
         self._original_alloc: Any = None
 
     @contextmanager
@@ -201,7 +209,7 @@ class BufferInterceptor:
         return [
             intercepted
             for buffer, intercepted in self._buffers.items()
-            if self._ggml.buffer_usage(buffer) == usage
+            if self._ggml.backend_buffer_get_usage(buffer) == usage
         ]
 
     def _on_alloc(self, kind: int, nbytes: int) -> int:
@@ -212,7 +220,7 @@ class BufferInterceptor:
             region.commit(0, nbytes)
         except (OSError, ValueError):  # no address space: ggml reports it itself
             return int(self._original_alloc(kind, nbytes))
-        buffer: int = self._ggml.buffer_around(region.address, nbytes)
+        buffer: int = self._ggml.backend_cpu_buffer_from_ptr(region.address, nbytes)
         self._buffers[buffer] = InterceptedBuffer(region)
         for index, function in self._functions.items():
             if index != _INIT_TENSOR or nbytes == self._nbytes:
@@ -242,11 +250,65 @@ def _check_functions(ggml: Ggml) -> None:
     calls: list[str] = []
     clear, free = _Clear(lambda *_: calls.append("clear")), _Free(lambda _: calls.append("free"))
     region = SystemRegion(_SMALL_BYTES, huge_pages=False)
-    buffer = ggml.buffer_around(region.address, region.nbytes)
+    buffer = ggml.backend_cpu_buffer_from_ptr(region.address, region.nbytes)
     set_word(buffer + _CLEAR * WORD, address_of(clear))
     set_word(buffer + _FREE * WORD, address_of(free))
-    ggml.buffer_clear(buffer, 0)
-    ggml.buffer_free(buffer)
+    ggml.backend_buffer_clear(buffer, 0)
+    ggml.backend_buffer_free(buffer)
     region.close()
     if calls != ["clear", "free"]:
         raise unexpected("a buffer")
+
+
+class KVMemory:
+    """The buffers of one context, whose cells are filled from the first on.
+
+    llama.cpp allocates all cells of a context at once and fills them with zeros, so they are
+    resident however short the conversation is; and its compute buffer stays as large as the largest
+    batch made it. Here both lie in memory of our own. Pages of cells become resident as tokens are
+    computed and are released again with them; the compute buffer is released between computations.
+    For the computing thread.
+    """
+
+    def __init__(self, ggml: Ggml, nbytes: int, cells: int) -> None:
+        """`nbytes` is the size of the buffer that llama.cpp will allocate for `cells` cells.
+
+        Raises StreamingUnavailable for an unexpected ggml.
+        """
+        self._interceptor, self.cells = BufferInterceptor(ggml, nbytes), cells
+        self.intercept = self._interceptor.intercept  # the buffers of the context made inside
+        self._kv_buffer: InterceptedBuffer | None = None
+        self._cell_bytes: dict[int, int] = {}  # by the offset of a tensor's first cell
+
+    def find_cells(self) -> None:
+        """Find the cells in the KV buffer. Requires that each tensor holds its cells in a row."""
+        for buffer in self._interceptor.buffers(_USAGE_ANY):
+            sizes = buffer.tensors
+            if sizes and all(nbytes % self.cells == 0 for nbytes in sizes.values()):
+                self._kv_buffer = buffer
+                self._cell_bytes = {
+                    offset: nbytes // self.cells for offset, nbytes in sizes.items()
+                }
+
+    def bytes_from(self, first: int) -> int:
+        """Bytes of all cells from number `first` on, in whole pages."""
+        cell_bytes = self._cell_bytes.values()
+        whole = sum(page_up(self.cells * nbytes) for nbytes in cell_bytes)
+        return whole - sum(page_up(first * nbytes) for nbytes in cell_bytes)
+
+    def release_cells(self, first: int) -> None:
+        """Release the memory of all cells from number `first` on."""
+        if self._kv_buffer is not None:
+            for start, nbytes in self._cell_bytes.items():
+                self._kv_buffer.release(start + first * nbytes, start + self.cells * nbytes)
+
+    @property
+    def scratch_bytes(self) -> int:
+        """Size of the compute buffers, which suits the largest batch."""
+        buffers = self._interceptor.buffers(_USAGE_COMPUTE)
+        return sum(each.region.nbytes for each in buffers)
+
+    def release_scratch(self) -> None:
+        """Release the compute buffers. Only between two computations."""
+        for each in self._interceptor.buffers(_USAGE_COMPUTE):
+            each.release(0, each.region.nbytes)

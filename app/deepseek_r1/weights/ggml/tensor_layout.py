@@ -10,10 +10,10 @@ Structure: `ggml/include/ggml.h` (ggml_tensor).
 
 import ctypes
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from deepseek_r1.core.errors import StreamingUnavailable
-from deepseek_r1.native.native_library import TensorOffsets
+from deepseek_r1.native.native_library import CustomNodeLayout, TensorOffsets
 
 WORD: Final = 8
 # All of the process's memory as an array of words, indexed by address / 8. Reads a field in 50 ns,
@@ -22,7 +22,16 @@ _MEMORY: Final = (ctypes.c_size_t * (1 << 44)).from_address(0)
 _TENSOR_SIZE: Final = 42  # in words: sizeof(ggml_tensor) / 8
 TYPE_F32: Final = 0
 TYPE_I32: Final = 26
-_I64: Final = ctypes.c_int64
+_TYPE_F16: Final = 1
+_ALL_THREADS: Final = -1  # GGML_N_TASKS_MAX
+_PARAMETER_BYTES: Final = 64
+# At the end of a custom node's parameters; native/attention.cpp keeps the scale there.
+_UNUSED_BYTES: Final = 16
+_SCALE, _BIAS, _SOFT_CAP = 0.1875, 0.3125, 0.4375
+_WIDTH, _CELLS = 32, 96
+_NAME_BYTES: Final = 64  # GGML_MAX_NAME
+_OBJECT_BYTES: Final = 32  # before each tensor of a context
+_ATTENTION: Final = "FLASH_ATTN_EXT"
 
 
 class InitParams(ctypes.Structure):
@@ -53,46 +62,60 @@ class TensorFields:
     name: int  # characters, with a 0 behind the last
 
 
+_I64 = ctypes.c_int64
+# ggml's functions that are called, each with its result and its arguments.
+_WORD, _TEXT, _INT, _REAL = ctypes.c_size_t, ctypes.c_char_p, ctypes.c_int, ctypes.c_float
+_FUNCTIONS: Final[dict[str, tuple[Any, ...]]] = {
+    "init": (_WORD, InitParams),
+    "free": (None, _WORD),
+    "new_tensor_2d": (_WORD, _WORD, _INT, _I64, _I64),
+    "get_rows": (_WORD, _WORD, _WORD, _WORD),
+    "view_tensor": (_WORD, _WORD, _WORD),
+    "mul_mat": (_WORD, _WORD, _WORD, _WORD),
+    "flash_attn_ext": (_WORD, *[_WORD] * 5, _REAL, _REAL, _REAL),
+    "custom_4d": (_WORD, _WORD, _INT, *[_I64] * 4, _WORD, _INT, _WORD, _INT, _WORD),
+    "op_name": (_TEXT, _INT),
+    "get_data": (_WORD, _WORD),
+    "get_name": (_WORD, _WORD),
+    "nbytes": (_WORD, _WORD),
+    "backend_cpu_buffer_type": (_WORD,),
+    "backend_buft_get_device": (_WORD, _WORD),
+    "backend_cpu_buffer_from_ptr": (_WORD, _WORD, _WORD),
+    "backend_buffer_get_type": (_WORD, _WORD),
+    "backend_buffer_get_base": (_WORD, _WORD),
+    "backend_buffer_get_size": (_WORD, _WORD),
+    "backend_buffer_get_usage": (_INT, _WORD),
+    "backend_buffer_clear": (None, _WORD, ctypes.c_uint8),
+    "backend_buffer_free": (None, _WORD),
+}
+
+
 class Ggml:
-    """ggml's functions, from the libraries that llama.cpp uses."""
+    """ggml's functions, from the libraries that llama.cpp uses, and the layout of its tensors."""
+
+    if TYPE_CHECKING:
+
+        def __getattr__(self, name: str) -> Any: ...
 
     def __init__(self, functions: Any) -> None:
         """Raises StreamingUnavailable where the library lacks a function or has another layout."""
-        word, text = ctypes.c_size_t, ctypes.c_char_p
+        self.functions = functions
         try:
-            self._init = typed(functions.ggml_init, word, InitParams)
-            self._free = typed(functions.ggml_free, None, word)
-            self._new = typed(functions.ggml_new_tensor_2d, word, word, ctypes.c_int, *[_I64] * 2)
-            self._get_rows = typed(functions.ggml_get_rows, word, word, word, word)
-            self._view = typed(functions.ggml_view_tensor, word, word, word)
-            self._data = typed(functions.ggml_get_data, word, word)
-            self._name = typed(functions.ggml_get_name, text, word)
-            self._name_address = typed(functions.ggml_get_name, word, word)
-            self.nbytes = typed(functions.ggml_nbytes, word, word)
-            self.cpu_type = typed(functions.ggml_backend_cpu_buffer_type, word)
-            self.type_device = typed(functions.ggml_backend_buft_get_device, word, word)
-            self.buffer_around = typed(functions.ggml_backend_cpu_buffer_from_ptr, word, word, word)
-            self.buffer_type = typed(functions.ggml_backend_buffer_get_type, word, word)
-            self.buffer_base = typed(functions.ggml_backend_buffer_get_base, word, word)
-            self.buffer_size = typed(functions.ggml_backend_buffer_get_size, word, word)
-            self.buffer_usage = typed(functions.ggml_backend_buffer_get_usage, ctypes.c_int, word)
-            self.buffer_clear = typed(
-                functions.ggml_backend_buffer_clear, None, word, ctypes.c_uint8
-            )
-            self.buffer_free = typed(functions.ggml_backend_buffer_free, None, word)
+            for name, types in _FUNCTIONS.items():
+                setattr(self, name, typed(getattr(functions, f"ggml_{name}"), *types))
         except AttributeError as error:
             raise StreamingUnavailable(detail=str(error)) from error
         self.fields = self._discover()
 
     def name(self, tensor: int) -> str:
-        return (self._name(tensor) or b"").decode("utf-8", "replace")
+        return ctypes.string_at(self.get_name(tensor)).decode("utf-8", "replace")
 
     def _discover(self) -> TensorFields:
-        context = self._init(InitParams(1 << 16, None, True))
+        context = self.init(InitParams(1 << 16, None, True))
         try:
-            table = self._new(context, TYPE_F32, 1031, 37)
-            rows = self._new(context, TYPE_I32, 5, 1)
-            taken, view = self._get_rows(context, table, rows), self._view(context, table)
+            table = self.new_tensor_2d(context, TYPE_F32, 1031, 37)
+            rows = self.new_tensor_2d(context, TYPE_I32, 5, 1)
+            taken, view = self.get_rows(context, table, rows), self.view_tensor(context, table)
             sources = _only(_offsets(taken, table, rows))
             if (word_at(table) & 0xFFFFFFFF, word_at(rows) & 0xFFFFFFFF) != (TYPE_F32, TYPE_I32):
                 raise unexpected("the type of a tensor")
@@ -102,19 +125,19 @@ class Ggml:
                 sources=sources,
                 viewed=_only([at for at in _offsets(view, table) if at != sources]),
                 data=_only([at for at in _offsets(table, 0) if self._is_data(table, at)]),
-                name=self._name_address(table) - table,
+                name=self.get_name(table) - table,
             )
             if not 0 < fields.name < _TENSOR_SIZE * WORD:
                 raise unexpected("the name of a tensor")
             self._check_extent(table, fields)
             return fields
         finally:
-            self._free(context)
+            self.free(context)
 
     def _is_data(self, tensor: int, offset: int) -> bool:
         """Whether this word, which is 0, is for the address of the tensor's data."""
         set_word(tensor + offset, 4096)
-        found: int = self._data(tensor)
+        found: int = self.get_data(tensor)
         set_word(tensor + offset, 0)
         return found == 4096
 
@@ -175,3 +198,74 @@ def _only(found: list[int]) -> int:
 def unexpected(structure: str) -> StreamingUnavailable:
     """The error for a ggml whose layout is another one than we know."""
     return StreamingUnavailable(detail=f"{structure} is laid out in another way")
+
+
+class CustomNodes:
+    """Finds out how a node of ggml's graph becomes a custom node, from nodes that ggml makes."""
+
+    def __init__(self, ggml: Ggml) -> None:
+        self._ggml, self._sources = ggml, ggml.fields.sources
+
+    def layout(self, operation: str, compute: int, user_data: int) -> CustomNodeLayout:
+        """Return the layout for custom nodes that call the function at `compute`.
+
+        It gets `user_data`. They replace nodes of an operation by ggml's name: "FLASH_ATTN_EXT" or
+        "MUL_MAT". Raises StreamingUnavailable where the library has another layout.
+        """
+        ggml = self._ggml
+        context = ggml.init(InitParams(1 << 16, None, True))
+        try:
+            attention = self._attention(context)
+            replaced = attention if operation == _ATTENTION else self._mul_mat(context)
+            node = ggml.custom_4d(
+                context, TYPE_F32, 1, 1, 1, 1, 0, 0, compute, _ALL_THREADS, user_data
+            )
+            at = ggml.fields.strides + 4 * WORD  # the operation; its parameters are behind it
+            scales = bytes((ctypes.c_float * 3)(_SCALE, _BIAS, _SOFT_CAP))
+            if ctypes.string_at(attention + at + 4, len(scales)) != scales:
+                raise unexpected("the parameters of attention")
+            numbers = [ctypes.c_int.from_address(each + at).value for each in (replaced, node)]
+            if [ggml.op_name(each) for each in numbers] != [operation.encode(), b"CUSTOM"]:
+                raise unexpected("the operation of a node")
+            parameters = ctypes.string_at(node + at + 4, _PARAMETER_BYTES)
+            if any(parameters[-_UNUSED_BYTES:]):
+                raise unexpected("a custom node")
+            layout = CustomNodeLayout(
+                offsets=native_offsets(ggml.fields),
+                strides=ggml.fields.strides,
+                operation=at,
+                parameters=at + 4,
+                extra=self._offset_of_extra(context),
+                replaced_operation=numbers[0],
+                custom_operation=numbers[1],
+            )
+            field = CustomNodeLayout.custom_parameters.offset
+            ctypes.memmove(ctypes.addressof(layout) + field, parameters, _PARAMETER_BYTES)
+            return layout
+        finally:
+            ggml.free(context)
+
+    def _attention(self, context: int) -> int:
+        new = self._ggml.new_tensor_2d
+        keys, values = (new(context, _TYPE_F16, _WIDTH, _CELLS) for _ in range(2))
+        queries, mask = new(context, TYPE_F32, _WIDTH, 1), new(context, _TYPE_F16, _CELLS, 1)
+        operands = [queries, keys, values, mask]
+        node: int = self._ggml.flash_attn_ext(context, *operands, _SCALE, _BIAS, _SOFT_CAP)
+        if read_word_array(node + self._sources, 0, len(operands)) != operands:
+            raise unexpected("the operands of attention")
+        return node
+
+    def _mul_mat(self, context: int) -> int:
+        operands = [self._ggml.new_tensor_2d(context, TYPE_F32, 64, 2) for _ in range(2)]
+        node: int = self._ggml.mul_mat(context, *operands)
+        if read_word_array(node + self._sources, 0, 2) != operands:
+            raise unexpected("the operands of a multiplication")
+        return node
+
+    def _offset_of_extra(self, context: int) -> int:
+        """The offset of a tensor's `extra`: behind its name, before the last 8 bytes."""
+        first, second = (self._ggml.new_tensor_2d(context, TYPE_F32, 64, 2) for _ in range(2))
+        offset = self._ggml.fields.name + _NAME_BYTES
+        if second - first != _OBJECT_BYTES + offset + 2 * WORD or word_at(first + offset):
+            raise unexpected("the end of a tensor")
+        return offset

@@ -20,8 +20,8 @@ from deepseek_r1.engine.llama.binding.library import Library
 from deepseek_r1.engine.llama.binding.model import LlamaModel, load_failed
 from deepseek_r1.memory.graphics import stop_graphics, using
 from deepseek_r1.native.native_library import NodeKernels, native
+from deepseek_r1.weights.ggml.buffer_type import KVMemory
 from deepseek_r1.weights.ggml.tensor_layout import address_of
-from deepseek_r1.weights.kv_memory import KVMemory
 from deepseek_r1.weights.streamed_weights import StreamedWeights
 
 # What llama_decode returns.

@@ -137,7 +137,7 @@ class OpenDevice:
         self._native.abort = abort
         user_data = native().graphics_new(ctypes.byref(self._native), LEAST_ROWS)
         name = f"graphics {_VERSION}, {self.name}, {self.driver}"
-        return Kernels(opened, ggml or Ggml(opened.functions), "graphics", user_data, name)
+        return Kernels(ggml or Ggml(opened.functions), "graphics", user_data, name)
 
 
 _open: list[OpenDevice] = []  # a library is loaded, and a driver started, once a process

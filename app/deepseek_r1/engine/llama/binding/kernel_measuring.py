@@ -122,7 +122,7 @@ class _Bench:
         made = random.Random(1)  # noqa: S311 - numbers of any kind
         self._floats[:] = [made.uniform(-1, 1) for _ in self._floats]
         self._data = self._quantised(kind)
-        plain = self._ggml.cpu_type()
+        plain = self._ggml.backend_cpu_buffer_type()
         self._weights = {"plain": self._filled(plain), "repacked": []}
         self._weights["ours"] = self._weights["plain"]
         extra = address(registry, b"ggml_backend_dev_get_extra_bufts")
@@ -131,7 +131,7 @@ class _Bench:
                 self._weights["repacked"] = self._filled(buffer_type)
         self._kernels = NodeKernels()
         if kernels := supported_kernels(library):
-            ours = mul_mat(library, self._ggml, kernels[0])
+            ours = mul_mat(self._ggml, kernels[0])
             opened.callback(ours.close)
             native().mul_mat_set_rows(ours.user_data, 1, MEASURED_ROWS[-1])
             self._kernels.mul_mat = ours.user_data
@@ -179,7 +179,7 @@ class _Bench:
         allocate = self._call("ggml_backend_alloc_ctx_tensors_from_buft", word, word, word)
         if not (buffer := allocate(context, buffer_type)):
             raise StreamingUnavailable(detail="a buffer")
-        self._opened.callback(self._ggml.buffer_free, buffer)
+        self._opened.callback(self._ggml.backend_buffer_free, buffer)
 
     def _filled(self, buffer_type: int) -> list[int]:
         context = self._context()
@@ -215,7 +215,7 @@ class _Bench:
         if not (weights := self._weights[name][: _matrices(rows)]):
             return None
         context, activations, nodes = self._products(weights, rows)
-        self._allocate(context, self._ggml.cpu_type())
+        self._allocate(context, self._ggml.backend_cpu_buffer_type())
         self._set(activations, bytes(self._floats) * -(-rows // _MADE_ROWS))
         word = ctypes.c_size_t
         graph: int = self._call("ggml_new_graph", word, word)(context)

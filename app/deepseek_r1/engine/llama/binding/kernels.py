@@ -18,8 +18,7 @@ from deepseek_r1.engine.llama.binding.library import Library
 from deepseek_r1.formats.ggml_types import TENSOR_TYPES
 from deepseek_r1.memory.kernel_times import UNMEASURED_ROWS
 from deepseek_r1.native.native_library import MulMatKernel, Quantizers, native
-from deepseek_r1.weights.ggml.custom_node import custom_node_layout
-from deepseek_r1.weights.ggml.tensor_layout import Ggml, address_of
+from deepseek_r1.weights.ggml.tensor_layout import CustomNodes, Ggml, address_of
 
 _NONE: Final[Mapping[str, tuple[int, int]]] = MappingProxyType({})
 _VERSION: Final = 2  # of the order of summation, which decides the last digits of results
@@ -57,7 +56,7 @@ def attention_vector_bits() -> int:
 class Kernels:
     """The kernels for one operation of a context's graph. For the context's thread."""
 
-    def __init__(self, library: Library, ggml: Ggml, kind: str, user_data: int, name: str) -> None:
+    def __init__(self, ggml: Ggml, kind: str, user_data: int, name: str) -> None:
         """`kind`, a key of `_OPERATIONS`, begins the names of the native functions.
 
         Raises StreamingUnavailable where llama.cpp's structures are not the expected ones.
@@ -66,9 +65,7 @@ class Kernels:
         self._free = getattr(native(), f"{kind}_free")
         compute = address_of(getattr(native(), f"{kind}_compute"))
         try:
-            layout = custom_node_layout(
-                ggml, library.functions, _OPERATIONS[kind], compute, user_data
-            )
+            layout = CustomNodes(ggml).layout(_OPERATIONS[kind], compute, user_data)
         except BaseException:
             self.close()
             raise
@@ -79,20 +76,20 @@ class Kernels:
         self._free(self.user_data)
 
 
-def attention(library: Library, ggml: Ggml, vector_bits: int) -> Kernels:
+def attention(ggml: Ggml, vector_bits: int) -> Kernels:
     """Return the attention of a new context. Raises StreamingUnavailable."""
     name = f"attention {_VERSION}, {vector_bits} bits"
-    return Kernels(library, ggml, "attention", native().attention_new(vector_bits), name)
+    return Kernels(ggml, "attention", native().attention_new(vector_bits), name)
 
 
 def mul_mat(
-    library: Library, ggml: Ggml, kernel: MulMatKernel, rows: Mapping[str, tuple[int, int]] = _NONE
+    ggml: Ggml, kernel: MulMatKernel, rows: Mapping[str, tuple[int, int]] = _NONE
 ) -> Kernels:
     """Return the products of a new context. Raises StreamingUnavailable.
 
     `rows` are the fewest and the most rows that ours compute, by the names of types.
     """
-    functions = library.functions
+    functions = ggml.functions
     try:
         quantizers = Quantizers(
             address_of(functions.quantize_row_q8_K_ref),
@@ -107,7 +104,7 @@ def mul_mat(
         if kind.name in rows:
             native().mul_mat_set_type_rows(user_data, number, *rows[kind.name])
     name = f"mul_mat {_VERSION}, {kernel.name}, {sorted(rows.items())}"
-    return Kernels(library, ggml, "mul_mat", user_data, name)
+    return Kernels(ggml, "mul_mat", user_data, name)
 
 
 def make_attention(library: Library, ggml: Ggml | None) -> Kernels | None:
@@ -130,7 +127,7 @@ def _made(
     if not kernel:
         return None
     try:
-        return make(library, ggml or Ggml(library.functions), kernel, *further)
+        return make(ggml or Ggml(library.functions), kernel, *further)
     except StreamingUnavailable as error:
         _log.engine.warning("llama.cpp computes %s itself: %s", make.__name__, error)
         return None

@@ -24,10 +24,10 @@ from deepseek_r1.engine.llama.binding.library import Library
 from deepseek_r1.engine.output.reasoning import THINK, ThinkingFormat
 from deepseek_r1.hardware.pressure import memory_reading
 from deepseek_r1.hardware.storage import SystemFile
+from deepseek_r1.weights.direct_file import WeightsUnreadableError
 from deepseek_r1.weights.ggml.buffer_type import BufferInterceptor, PlainBufferType
 from deepseek_r1.weights.ggml.tensor_layout import Ggml, typed
 from deepseek_r1.weights.streamed_weights import StreamedWeights
-from deepseek_r1.weights.streaming.direct_file import WeightsUnreadableError
 
 _EMBEDDING = rb"^token_embd\.weight$"
 _ATTR_UNKNOWN, _ATTR_CONTROL, _ATTR_USER_DEFINED = 1, 8, 16

@@ -4,14 +4,14 @@ from deepseek_r1.core import log as _log
 from deepseek_r1.core.errors import ModelLoadFailed, StreamingUnavailable
 from deepseek_r1.engine.llama.binding.library import Library, LibraryLog
 from deepseek_r1.engine.protocol.base import OpenRequest
-from deepseek_r1.hardware.own_memory import drop_own_page_cache
+from deepseek_r1.hardware.linux import drop_own_page_cache
 from deepseek_r1.memory.cost_model import chunk_bytes, decode_compute_bytes, kv_cache_bytes, padded
 from deepseek_r1.memory.plan import DECODE_ROWS
+from deepseek_r1.weights.direct_file import WeightsUnreadableError
+from deepseek_r1.weights.ggml.buffer_type import KVMemory
 from deepseek_r1.weights.ggml.tensor_layout import Ggml
-from deepseek_r1.weights.kv_memory import KVMemory
 from deepseek_r1.weights.residency import MIB
 from deepseek_r1.weights.streamed_weights import StreamedWeights
-from deepseek_r1.weights.streaming.direct_file import WeightsUnreadableError
 
 
 def make_streamed_weights(library: Library, request: OpenRequest) -> StreamedWeights | None:

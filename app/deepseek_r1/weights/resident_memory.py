@@ -11,8 +11,8 @@ from collections.abc import Container, Iterable, Iterator, Sequence
 
 from deepseek_r1.hardware.read_speed import READ_BYTES
 from deepseek_r1.hardware.storage import PAGE, SystemRegion, page_down, page_up
+from deepseek_r1.weights.direct_file import WeightFile
 from deepseek_r1.weights.ggml.tensor_layout import TYPE_I32, TensorFields, set_word, word_at
-from deepseek_r1.weights.streaming.direct_file import WeightFile
 from deepseek_r1.weights.weight import Weight
 
 FileRange = tuple[int, int, int]  # index of the file, start and end in it

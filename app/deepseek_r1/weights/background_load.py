@@ -10,7 +10,7 @@ from deepseek_r1.formats.gguf import ModelHeader
 from deepseek_r1.hardware.read_speed import READERS
 from deepseek_r1.hardware.storage import PAGE
 from deepseek_r1.weights.residency import OUTPUT, streamable
-from deepseek_r1.weights.streaming.resident_memory import FileRange, ResidentMemory, coalesced_reads
+from deepseek_r1.weights.resident_memory import FileRange, ResidentMemory, coalesced_reads
 from deepseek_r1.weights.weight import Weight
 
 _POLL_S = 0.05  # how soon a waiting load notices that it was stopped

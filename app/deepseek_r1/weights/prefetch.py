@@ -26,8 +26,8 @@ from deepseek_r1.native.native_library import (
     RingCounters,
     native,
 )
+from deepseek_r1.weights.direct_file import WeightFile, WeightsUnreadableError
 from deepseek_r1.weights.ggml.tensor_layout import TensorFields, native_offsets, word_at
-from deepseek_r1.weights.streaming.direct_file import WeightFile, WeightsUnreadableError
 from deepseek_r1.weights.weight import Weight
 
 

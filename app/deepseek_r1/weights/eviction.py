@@ -1,11 +1,11 @@
-"""Eviction policies for experts: small classes with one base.
+"""Which of a mixture's experts are in memory, and the policies that decide which one leaves.
 
 A dense model is read in a fixed cycle, for which nothing beats pinning always the same weights.
 Which experts a token uses depends on the text, so other policies can win there;
 `docs/measurements/streaming.md` has the hit rate of each beside the best possible one.
 """
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from heapq import heapify, heappop, heappush
 from typing import Final
 
@@ -13,23 +13,17 @@ from deepseek_r1.core.settings import CacheStrategy
 
 # An LFU count fades to 50 % in so many passes; measured in docs/measurements/streaming.md.
 _DECAY_PASSES: Final = 8.0
-_FIRST_USES: Final = 4.0  # what earlier answers' uses count at most in the first pass
 _LARGEST: Final = 1e200  # counts are divided before they exceed what a float can hold
 
 
 class EvictionPolicy:
     """Chooses which expert to evict. Keys are experts; the resident ones were passed to `admit`."""
 
-    strategy: CacheStrategy
-
     def __init__(self) -> None:
         self._resident: dict[int, None] = {}  # in the order of admission
 
     def touch(self, uses: Mapping[int, int]) -> None:
         """A layer is about to use these experts, resident or not; the values count tokens."""
-
-    def begin_with(self, uses: Mapping[int, int]) -> None:
-        """Before the first use: how often each expert was used in earlier answers."""
 
     def admit(self, key: int) -> None:
         """The expert is resident from now on."""
@@ -47,8 +41,6 @@ class EvictionPolicy:
 class Pinned(EvictionPolicy):
     """Keeps the experts that came first; the rest of the cache serves all others."""
 
-    strategy = CacheStrategy.PINNED
-
     def victim(self, in_use: Collection[int]) -> int:
         """The expert that was admitted last."""
         return next(key for key in reversed(self._resident) if key not in in_use)
@@ -56,8 +48,6 @@ class Pinned(EvictionPolicy):
 
 class LeastRecentlyUsed(EvictionPolicy):
     """Evicts the expert whose last use is the longest ago: uses change the order."""
-
-    strategy = CacheStrategy.LRU
 
     def touch(self, uses: Mapping[int, int]) -> None:
         """In one batch, the expert that more tokens use counts as the more recent one."""
@@ -77,8 +67,6 @@ class LeastFrequentlyUsed(EvictionPolicy):
     that are not resident keep their counts. Between LRU and LFU in Lee et al., "LRFU", 2001.
     """
 
-    strategy = CacheStrategy.LFU
-
     def __init__(self, layers: int, decay_passes: float = _DECAY_PASSES) -> None:
         """`layers` calls of `touch` make one pass over the model."""
         super().__init__()
@@ -86,10 +74,6 @@ class LeastFrequentlyUsed(EvictionPolicy):
         self._worth = 1.0  # of one use now
         self._counts: dict[int, float] = {}
         self._heap: list[tuple[float, int]] = []  # some entries are out of date
-
-    def begin_with(self, uses: Mapping[int, int]) -> None:
-        most = max(uses.values(), default=0) or 1
-        self._counts = {key: _FIRST_USES * count / most for key, count in uses.items()}
 
     def touch(self, uses: Mapping[int, int]) -> None:
         self._worth *= self._growth
@@ -140,3 +124,70 @@ def make_policy(strategy: CacheStrategy, layers: int) -> EvictionPolicy:
             return LeastRecentlyUsed()
         case CacheStrategy.LFU | CacheStrategy.AUTO:
             return LeastFrequentlyUsed(layers)
+
+
+class ExpertCacheTooSmallError(Exception):
+    """The experts that are needed at the same time do not fit into the cache."""
+
+
+class ResidentSet:
+    """The resident experts by their keys, never more than `capacity` bytes of them."""
+
+    def __init__(self, sizes: Sequence[int], capacity: int, policy: EvictionPolicy) -> None:
+        """`sizes` are the bytes of each expert, indexed by its key."""
+        self._sizes, self._capacity, self._policy = sizes, capacity, policy
+        self._resident: set[int] = set()
+        self.nbytes = 0
+        self.hits = self.misses = 0
+
+    def __contains__(self, key: int) -> bool:
+        return key in self._resident
+
+    def __len__(self) -> int:
+        return len(self._resident)
+
+    def admit(self, uses: Mapping[int, int]) -> tuple[tuple[int, ...], tuple[int, ...]]:
+        """Make all these experts resident at once; `uses` counts the tokens that use each.
+
+        Returns the experts to read, and those to release before. Raises ExpertCacheTooSmallError.
+        """
+        missing = tuple(sorted(key for key in uses if key not in self._resident))
+        if missing and sum(self._sizes[key] for key in uses) > self._capacity:
+            raise ExpertCacheTooSmallError(
+                f"{len(uses)} experts do not fit into {self._capacity} bytes"
+            )
+        self.hits += len(uses) - len(missing)
+        self.misses += len(missing)
+        self._policy.touch(uses)
+        missing_bytes = sum(self._sizes[key] for key in missing)
+        evicted = self._shrink(self._capacity - missing_bytes, uses)
+        for key in missing:
+            self._resident.add(key)
+            self._policy.admit(key)
+        self.nbytes += missing_bytes
+        return missing, evicted
+
+    def replace_policy(self, policy: EvictionPolicy) -> None:
+        """Choose by another policy from now on, which knows nothing of the uses so far."""
+        self._policy = policy
+        for key in self._resident:
+            policy.admit(key)
+
+    def resize(self, capacity: int) -> tuple[int, ...]:
+        """Change the capacity; returns the experts to release."""
+        self._capacity = capacity
+        return self._shrink(capacity, {})
+
+    def _shrink(self, nbytes: int, in_use: Mapping[int, int]) -> tuple[int, ...]:
+        evicted = []
+        while self.nbytes > nbytes:
+            key = self._policy.victim(in_use)
+            self.evict(key)
+            evicted.append(key)
+        return tuple(evicted)
+
+    def evict(self, key: int) -> None:
+        """Remove an expert, also one whose read failed."""
+        self._resident.remove(key)
+        self._policy.evict(key)
+        self.nbytes -= self._sizes[key]

@@ -1,1 +1,0 @@
-"""Caches the experts of a mixture-of-experts model."""

@@ -1,1 +1,0 @@
-"""Moves weights between the model file and memory."""
