@@ -27,7 +27,7 @@ sys.path[:0] = [str(ROOT), str(ROOT / "tests")]
 
 from bench.runner import machine
 from r1desk.store import Store, StoreThread
-from r1desk.store.export_process import import_export
+from r1desk.store.imports import import_export
 from support.foreign_exports import chatgpt_chat, write_chatgpt
 from window.measured_process import MeasuredProcess
 

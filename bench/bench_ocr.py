@@ -35,7 +35,7 @@ import pypdfium2
 from PIL import Image, ImageDraw, ImageFont
 
 from bench.runner import Report, argument_parser
-from deepseek_r1.documents.picture_text import page_text
+from deepseek_r1.ocr.picture_text import page_text
 
 ENOUGH = 600  # characters of a page
 LAYOUTS = ("table", "two columns")

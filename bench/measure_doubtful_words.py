@@ -20,8 +20,8 @@ import pypdfium2
 from PIL import Image, ImageFilter
 
 from bench.bench_ocr import WAYS, drawn, is_prose
-from deepseek_r1.documents.picture_text import page_text
-from deepseek_r1.ocr.word_box import word_spans
+from deepseek_r1.ocr.picture_text import page_text
+from deepseek_r1.ocr.text_boxes import word_spans
 
 
 def drawn_badly(page: pypdfium2.PdfPage, way: str) -> Image.Image:

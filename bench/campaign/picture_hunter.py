@@ -20,10 +20,9 @@ from bench.campaign.campaign import Case
 from bench.campaign.document_hunter import damaged, packed
 from deepseek_r1.core.errors import R1Error
 from deepseek_r1.documents.errors import ReadingStopped
-from deepseek_r1.documents.reader_protocol import READER_MIB
+from deepseek_r1.documents.reader_protocol import OCR_MIB, READER_MIB
 from deepseek_r1.documents.reading import read_document
 from deepseek_r1.memory.meter import unshared_mib
-from deepseek_r1.ocr import OCR_MIB
 from support import document_files as made
 
 LONGEST_S = 10.0  # of the clock or of the processor, whichever is less: it is a busy machine

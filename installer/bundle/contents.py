@@ -39,6 +39,7 @@ HIDDEN_MODULES = [
     "ctransformers.logger",
     "ctransformers.utils",
     "deepseek_r1.host.child",
+    "deepseek_r1.ocr.picture_text",
     "ijson.backends._yajl2",
     "ijson.backends.yajl2_c",
     "llama_cpp._ctypes_extensions",

@@ -21,8 +21,8 @@ from deepseek_r1.core import child_call
 from deepseek_r1.core.errors import R1Error
 from r1desk.chat.formulas import formula_child
 from r1desk.chat.formulas.formula_service import WaitingFormulas
-from r1desk.conversations.export.conversation_export import ConversationExport, Writer
-from r1desk.conversations.export.pdf_writer import PdfWriter
+from r1desk.conversations.conversation_export import ConversationExport, Writer
+from r1desk.conversations.pdf_writer import PdfWriter
 from r1desk.platform.tasks import Tasks
 from r1desk.store import Attachment, ChatMessage, Store, StoreThread
 from r1desk.store.store_bridge import StoreBridge

@@ -6,8 +6,14 @@ import pytest
 from PySide6.QtCore import QDate, QLocale, Qt
 
 from deepseek_r1.core.i18n import use_language
-from r1desk.conversations.widgets.conversation_rows import Row, rows_by_day, rows_of_hits
-from r1desk.conversations.widgets.row_model import ItemRole, RowModel, RowState
+from r1desk.conversations.widgets.row_model import (
+    ItemRole,
+    Row,
+    RowModel,
+    RowState,
+    rows_by_day,
+    rows_of_hits,
+)
 from r1desk.store import ConversationInfo, SearchHit
 
 NOW = datetime(2026, 11, 29, 12, 0).astimezone()

@@ -17,12 +17,13 @@ from deepseek_r1.core.errors import WrongUsage
 from deepseek_r1.core.events import AnswerDelta, FinishReason, GenerationStats
 from deepseek_r1.core.messages import Message, PartialAnswer, RawPrompt, Role
 from deepseek_r1.documents import attached_documents
-from deepseek_r1.documents.attached_documents import SourcedAnswer, add_data, add_documents
+from deepseek_r1.documents.attached_documents import add_data, add_documents
 from deepseek_r1.documents.document import Document, Passage, Place, Source
 from deepseek_r1.documents.document_prompt import plan
 from deepseek_r1.documents.errors import DocumentRefused
 from deepseek_r1.documents.index import DocumentIndex
 from deepseek_r1.documents.reading import file_sha256, read_document
+from deepseek_r1.documents.sources import SourcedAnswer
 from deepseek_r1.engine.protocol.base import GenerationResult
 from documents.test_document_prompt import Model
 from support.command import run

@@ -3,7 +3,7 @@
 import pytest
 
 from deepseek_r1.documents.document import Block, Document, Place
-from deepseek_r1.documents.passages import excerpt, passages
+from deepseek_r1.documents.passages import passages
 
 
 @pytest.mark.parametrize(
@@ -32,15 +32,3 @@ def test_very_short_lines_are_passages_of_the_usual_length() -> None:
     parts = [*passages(document)]
     assert 5 < len(parts) < 100
     assert "".join(each.text for each in parts) == text
-
-
-def test_an_excerpt_shows_the_place_that_names_most_of_the_question():
-    text = "Nothing of note. " * 40 + "The code of station Marlow is 4711. " + "It rained. " * 40
-    shown = excerpt(text, "What is the code of the station Marlow?", 120)
-    assert "The code of station Marlow is 4711." in shown
-    assert shown.startswith("…")
-    assert shown.endswith("…")
-    assert len(shown) <= 122
-    assert excerpt("Short.", "Marlow?", 120) == "Short."
-    assert excerpt("", "", 120) == ""
-    assert "密码" in excerpt("今天下雨。" * 60 + "车站的密码是 4711。", "车站的密码是什么？", 40)

@@ -9,10 +9,9 @@ from pathlib import Path
 import pytest
 
 from deepseek_r1.core.errors import DocumentIndexDamaged, DocumentIndexFailed
-from deepseek_r1.documents.document import Block, Document, Place
+from deepseek_r1.documents.document import Block, Document, Place, RecognisedPage, WordBox
 from deepseek_r1.documents.index import DocumentIndex
 from deepseek_r1.documents.passages import passages
-from deepseek_r1.ocr.word_box import RecognisedPage, WordBox
 
 _WORDS = "The ferry leaves the harbour at seven and returns with the tide before supper. "
 

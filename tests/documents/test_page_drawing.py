@@ -6,11 +6,11 @@ import pytest
 from PIL import Image
 
 from deepseek_r1.documents import page_drawing
+from deepseek_r1.documents.document import WordBox
 from deepseek_r1.documents.errors import DocumentRefused
 from deepseek_r1.documents.page_drawing import DrawnPage, PageDrawer, with_recognised
 from deepseek_r1.documents.reading_memory import ReadingMemory
 from deepseek_r1.memory.meter import tree_mib
-from deepseek_r1.ocr.word_box import WordBox
 from support import document_files as made
 
 LINES = ("The harbour was closed.", "The ferry sails", "again since June.")

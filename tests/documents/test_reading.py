@@ -269,7 +269,7 @@ def test_a_wrong_password_is_called_wrong_and_none_is_shown_anywhere(tmp_path, c
 
 
 def test_a_document_of_more_pages_or_text_than_the_limits_is_refused(tmp_path, monkeypatch):
-    monkeypatch.setattr("deepseek_r1.documents.pdf_text.MAX_PAGES", 3)
+    monkeypatch.setattr("deepseek_r1.documents.pdf_file.MAX_PAGES", 3)
     with pytest.raises(R1Error, match="It has 4 pages; at most 3 can be read"):
         read_here(saved(tmp_path, "a.pdf", made.pdf([made.pdf_lines("text")] * 4)))
     monkeypatch.setattr("deepseek_r1.documents.block_writer.MAX_CHARACTERS", 1_000)

@@ -16,9 +16,13 @@ from bench.bench_import import measure, write_chain
 from deepseek_r1.core.settings import SamplingSettings
 from r1desk.store import ConversationSettings, MessageState, Store, export_reader
 from r1desk.store.archive import archived_conversation, export_json, export_markdown
-from r1desk.store.archive_import import SLICE_MESSAGES, ImportedConversations
 from r1desk.store.errors import ArchiveNotRead, ArchiveNotWritten, ArchiveUnreadable, StoreFull
-from r1desk.store.export_process import import_export, import_prompts
+from r1desk.store.imports import (
+    SLICE_MESSAGES,
+    ImportedConversations,
+    import_export,
+    import_prompts,
+)
 from support.foreign_exports import import_here, import_into
 
 Result = TypeVar("Result")

@@ -7,6 +7,7 @@ import pytest
 from test_conversation_store import ask
 
 from r1desk.store import Store, database_opening
+from r1desk.store.errors import StoreDamaged
 
 CONVERSATIONS = 30
 
@@ -119,9 +120,13 @@ def test_a_lost_page_costs_its_own_rows_only(sample, database):
     assert len(titles) == CONVERSATIONS
 
 
-def test_a_damaged_search_index_is_made_anew(store: Store) -> None:
-    ask(store, "question", "findable text")
-    store._db.execute("UPDATE message_index_data SET block = x'00112233445566778899' WHERE id > 10")
-    conversation = ask(store, "another", "findable too")
-    store.messages.finish_answer(store.messages.path(conversation)[1].id, "findable again")
-    assert len(store.search("findable")) == 2
+def test_a_damaged_search_index_is_said_and_made_anew_at_the_next_start(database, monkeypatch):
+    monkeypatch.setattr(database_opening, "FULL_CHECK_BYTES", 0)
+    spoil = "UPDATE message_index_data SET block = x'00112233445566778899' WHERE id > 10"
+    with Store(database) as store:
+        key = ask(store, "question", "findable text")
+        store._db.execute(spoil)
+    with Store(database) as store, pytest.raises(StoreDamaged):
+        store.messages.finish_answer(store.messages.path(key)[1].id, "another text")
+    with Store(database) as store:
+        assert (store.opening.lost_rows, len(store.search("findable"))) == (0, 1)

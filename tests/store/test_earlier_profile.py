@@ -17,7 +17,7 @@ from deepseek_r1.documents.index import DocumentIndex
 from r1desk import preferences
 from r1desk.store import Attachment, MessageState, Profile, Store, StoreThread
 from r1desk.store.archive import export_json, export_markdown
-from r1desk.store.export_process import import_export
+from r1desk.store.imports import import_export
 from r1desk.store.migrations import MIGRATIONS
 
 WRITTEN = Path(__file__).parent / "profile_of_11f9082"

@@ -9,10 +9,9 @@ import pytest
 
 from r1desk.store import Store
 from r1desk.store.archive import export_json, markdown_of
-from r1desk.store.archive_import import ImportedConversations
 from r1desk.store.errors import ArchiveUnreadable, ImportStopped
-from r1desk.store.export_process import import_export
 from r1desk.store.foreign_chats import Omitted
+from r1desk.store.imports import ImportedConversations, import_export
 from support.foreign_exports import (
     ANSWERS,
     BEGAN,

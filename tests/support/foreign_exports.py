@@ -7,9 +7,9 @@ from pathlib import Path
 from typing import Any
 
 from r1desk.store import Store
-from r1desk.store.archive_import import ImportedConversations, import_conversations
 from r1desk.store.export_reader import read_export, slices
 from r1desk.store.foreign_chats import Counts
+from r1desk.store.imports import ImportedConversations, import_conversations
 
 QUESTIONS = ("Why is the sky blue?", "天空为什么是蓝色的？")
 ANSWERS = ("Air scatters **blue** light most.", "空气对**蓝光**的散射最强。")

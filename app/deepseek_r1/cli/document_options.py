@@ -11,13 +11,14 @@ from deepseek_r1.core.events import AnswerSource, Event, ModelLoaded
 from deepseek_r1.core.i18n import join_list, tr
 from deepseek_r1.core.messages import Message, PartialAnswer, RawPrompt
 from deepseek_r1.core.settings import SamplingSettings, most_prompt_tokens
-from deepseek_r1.documents.attached_documents import SourcedAnswer, add_documents
+from deepseek_r1.documents.attached_documents import add_documents
 from deepseek_r1.documents.document import Source
 from deepseek_r1.documents.document_prompt import plan
 from deepseek_r1.documents.errors import DocumentRefused, PdfLocked
 from deepseek_r1.documents.index import DocumentIndex
 from deepseek_r1.documents.reader_protocol import PASSWORD_CHARACTERS
 from deepseek_r1.documents.reading_memory import ReadingMemory
+from deepseek_r1.documents.sources import SourcedAnswer
 from deepseek_r1.host.client import EngineClient
 
 

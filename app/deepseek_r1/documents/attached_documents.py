@@ -1,22 +1,15 @@
-"""Documents outside of the window: read into an index; the sources of an answer about them."""
+"""Documents outside of the window, read into an index."""
 
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import TypeVar
 
-from deepseek_r1.core.events import AnswerDelta, AnswerSource, Event, GenerationFinished
 from deepseek_r1.core.heap import trim_heap
-from deepseek_r1.core.messages import PartialAnswer
-from deepseek_r1.documents.document import Source
 from deepseek_r1.documents.errors import DocumentRefused, PdfLocked
 from deepseek_r1.documents.index import DocumentIndex
 from deepseek_r1.documents.reading import document_files, file_sha256, read_document
 from deepseek_r1.documents.reading_memory import MEMORY_MIB, ReadingMemory
-from deepseek_r1.documents.sources import best_sentence, claims, listed
-
-_EventT = TypeVar("_EventT", bound=Event)
 
 
 def add_documents(
@@ -90,37 +83,3 @@ def _add(
     finally:
         trim_heap()
     return document.sha256  # of a file that is being written to, another one by now
-
-
-class SourcedAnswer:
-    """Adds the sources to the last event of an answer, or of the continuation of one."""
-
-    def __init__(
-        self, sources: Sequence[Source], question: str, continues: PartialAnswer | None = None
-    ) -> None:
-        self._sources, self._question = sources, question
-        self._text = continues.text if continues is not None else ""
-
-    def __call__(self, event: _EventT) -> _EventT:
-        """Take the next event of the answer, and return it."""
-        if isinstance(event, AnswerDelta):
-            self._text += event.text
-        if not isinstance(event, GenerationFinished) or not self._sources:
-            return event
-        of_pictures = [each for each in self._sources if each.passage.place.sure is not None]
-        found = listed(self._text, self._sources, self._question) or of_pictures[:1]
-        return event.model_copy(update={"sources": tuple(map(self._as_source, found))})
-
-    def _as_source(self, source: Source) -> AnswerSource:
-        passage = source.passage
-        claim = claims(self._text, source.n) or self._text
-        return AnswerSource(
-            n=source.n,
-            document=passage.name,
-            page=passage.place.page,
-            place=passage.place.label(),
-            text=passage.text,
-            sentence=best_sentence(passage.text, claim, self._question),
-            cited=source.cited,
-            picture_confidence=passage.place.sure,
-        )

@@ -4,9 +4,8 @@ import time
 from collections.abc import Callable, Iterable
 from typing import Final
 
-from deepseek_r1.documents.document import Block, Place
+from deepseek_r1.documents.document import UNRECOGNISED, Block, Place, RecognisedPage
 from deepseek_r1.documents.reading import BLOCK_CHARACTERS, MAX_CHARACTERS, too_long
-from deepseek_r1.ocr.word_box import UNRECOGNISED, RecognisedPage
 
 _SLICE_CHARACTERS, _SLICE_S = 2**16, 0.2  # of six bytes each at most: half of a frame
 _MORE_CHARACTERS = 20  # that a block's place takes, beside its names

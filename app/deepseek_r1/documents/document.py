@@ -1,21 +1,23 @@
 """A document's text, its passages, and those that are sent to the model."""
 
+from __future__ import annotations
+
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from itertools import islice
-from typing import Final
+from typing import Any, Final, NamedTuple
 from unicodedata import normalize
 
 from deepseek_r1.core.i18n import N_, join_list, tr
-from deepseek_r1.ocr.word_box import UNRECOGNISED, RecognisedPage
 
 BETWEEN_BLOCKS: Final = "\n\n"
 # Not translated: a text has the same tokens whatever language the window speaks.
 PICTURE_LINE: Final = "[Read from a picture, {sure:.0%} sure.]\n"
 PICTURE_MARK: Final = re.compile(r"\[Read from a picture, \d+% sure\.\]\n?")
 _MOST_PLACES: Final = 200  # of a text on a page
+DOUBTFUL: Final = 0.8  # a word that is less sure is often wrong; measured
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +44,32 @@ class Place:
             return place
         read = tr("read from a picture, {share} sure", share=f"{self.sure:.0%}")
         return join_list([place, read] if place else [read])
+
+
+class WordBox(NamedTuple):
+    """Its text, how sure it is, and its sides in shares of the picture's: all from 0 to 1."""
+
+    text: str
+    sure: float
+    left: float
+    top: float
+    right: float
+    bottom: float
+
+
+class RecognisedPage(NamedTuple):
+    """The words of a picture in order, where they stand once it is turned left by some quarters."""
+
+    quarters: int = 0
+    boxes: tuple[WordBox, ...] = ()
+
+    @classmethod
+    def of(cls, quarters: int, boxes: Iterable[Sequence[Any]]) -> RecognisedPage:
+        """The page as JSON has it."""
+        return cls(quarters, tuple(WordBox(*word) for word in boxes))
+
+
+UNRECOGNISED: Final = RecognisedPage()
 
 
 @dataclass(frozen=True, slots=True)

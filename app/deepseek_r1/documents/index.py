@@ -20,10 +20,15 @@ from typing import Final
 
 from deepseek_r1.core.errors import DocumentIndexDamaged, DocumentIndexFailed
 from deepseek_r1.core.i18n import tr
-from deepseek_r1.documents.document import Document, Passage, Place
+from deepseek_r1.documents.document import (
+    UNRECOGNISED,
+    Document,
+    Passage,
+    Place,
+    RecognisedPage,
+)
 from deepseek_r1.documents.index_file import SECURE, is_whole, opened
 from deepseek_r1.documents.passages import indexed_terms, named_terms, passages, question_terms
-from deepseek_r1.ocr.word_box import UNRECOGNISED, RecognisedPage
 
 INDEX_FILE: Final = "documents.db"
 _NUMBERS: Final = 1 << 24  # passages of a document at most; ids are `document * _NUMBERS + number`

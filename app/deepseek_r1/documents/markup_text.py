@@ -5,8 +5,7 @@ from collections.abc import Callable, Collection, Mapping
 from typing import Final
 
 from deepseek_r1.documents.block_writer import BlockWriter
-from deepseek_r1.documents.html_hidden import HiddenPart
-from deepseek_r1.documents.html_tags import walk_page
+from deepseek_r1.documents.html_tags import HiddenPart, walk_page
 
 _PARAGRAPH, _HEADING, _ROW, _CELL, _LEFT_OUT, _TABLE, _INLINE, _SLIDE, _PICTURE = range(9)
 

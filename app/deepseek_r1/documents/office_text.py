@@ -12,8 +12,8 @@ from deepseek_r1.core.i18n import tr
 from deepseek_r1.documents.block_writer import BlockWriter
 from deepseek_r1.documents.errors import DocumentDamaged, DocumentEncrypted, DocumentTooLarge
 from deepseek_r1.documents.markup_text import OFFICE, OPEN_DOCUMENT, MarkupText, attribute
+from deepseek_r1.documents.pictures import UNREAD, models_folder, picture_reader
 from deepseek_r1.documents.plain_text import decoded_page
-from deepseek_r1.ocr import models_folder
 
 MAX_MEMBERS: Final = 20_000
 MAX_UNPACKED_BYTES: Final = 256 * 2**20  # of what is read; pictures are not
@@ -133,18 +133,16 @@ class OfficeFile:
         info = self._infos.get(part)
         if info is None or part in self._pictures or models_folder() is None:
             return "", None
-        from deepseek_r1.documents import picture_text  # noqa: PLC0415 - an extra
-
         self._pictures.add(part)
         if len(self._pictures) > _MOST_PICTURES or info.file_size > _MOST_PICTURE_BYTES:
-            return picture_text.UNREAD, None
+            return UNREAD, None
         try:
             with self._archive.open(info) as file:
-                return picture_text.embedded_text(file, self._writer)[:2]
+                return picture_reader().embedded_text(file, self._writer)[:2]
         except Exception as error:  # any of Pillow's; the text around the picture is sound
             if self._writer.recognises and isinstance(error, MemoryError):
                 raise
-            return picture_text.UNREAD, None
+            return UNREAD, None
 
     def _write_word(self, main: str) -> None:
         """The text, then its notes. Pages are made by the program that shows it."""

@@ -12,12 +12,17 @@ from typing import Final
 from deepseek_r1.core.child_call import ChildCall, ChildDied, ChildTooLarge, ChildTooSlow
 from deepseek_r1.core.errors import ProtocolBroken
 from deepseek_r1.core.i18n import tr
-from deepseek_r1.documents.document import places_of_letters
+from deepseek_r1.documents.document import (
+    DOUBTFUL,
+    UNRECOGNISED,
+    RecognisedPage,
+    WordBox,
+    places_of_letters,
+)
 from deepseek_r1.documents.errors import DocumentDamaged, DocumentTooLarge, ReaderFull
 from deepseek_r1.documents.reader_protocol import READER_MIB, DrawPage, PageDrawn, PageRows
 from deepseek_r1.documents.reading import readers
 from deepseek_r1.documents.reading_memory import ReadingMemory
-from deepseek_r1.ocr.word_box import DOUBTFUL, UNRECOGNISED, RecognisedPage, WordBox
 
 _NEEDED_MIB: Final = 32  # beside the process itself: a page of text takes 20
 _MOST_MIB: Final = 512  # a picture of 50 million pixels

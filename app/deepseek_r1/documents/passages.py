@@ -216,44 +216,6 @@ def is_task(question: str) -> bool:
     return bool(_TASK.match(unicodedata.normalize("NFKC", question).lower()))
 
 
-def excerpt(text: str, question: str, most: int) -> str:
-    """The part of a text that has most words of a question: one line of so many characters."""
-    line = " ".join(text.split())
-    places = _stems(line, question)
-    best, start, first = 0, 0, 0
-    for last, (end, _) in enumerate(places):
-        while places[first][0] < end - most // 2:
-            first += 1
-        if (count := len({stem for _, stem in places[first : last + 1]})) > best:
-            best, start = count, places[first][0]
-    start = max(0, min(start - most // 6, len(line) - most))
-    start = 0 if start == 0 else line.rfind(" ", 0, start) + 1 or start
-    shown = line[start : start + most]
-    return f"{'…' * (start > 0)}{shown}{'…' * (start + most < len(line))}"
-
-
-def matched_terms(text: str, question: str) -> list[tuple[int, int]]:
-    """Where words of a question, or other forms of them, begin and end in a text."""
-    found = []
-    for start, stem in _stems(text, question):
-        end = start + len(stem)
-        if not _UNSPACED.match(stem):
-            if text[start - 1 : start].isalnum():
-                continue  # within another word
-            while end < len(text) and text[end].isalnum():
-                end += 1
-        found.append((start, end))
-    return found
-
-
-def _stems(text: str, question: str) -> list[tuple[int, str]]:
-    """Where the words of a question begin in a text, and their stems."""
-    terms = {term.strip('" *') for term in question_terms(question)}
-    stems = sorted(re.escape(term[: max(3, len(term) - 2)]) for term in terms if term)
-    found = re.finditer("|".join(stems), text.lower()) if stems else ()
-    return [(match.start(), match.group()) for match in found]
-
-
 def _terms(text: str, without: Container[str] = ()) -> list[str]:
     found = []
     for joined in _JOINED.findall(_UNSPACED.sub(" ", text)):

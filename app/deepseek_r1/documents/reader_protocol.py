@@ -14,6 +14,7 @@ from deepseek_r1.documents.document import Block
 from deepseek_r1.documents.reading_memory import MEMORY_MIB
 
 READER_MIB: Final = 32  # of the process at its start, without what it shares; measured
+OCR_MIB: Final = 300  # more, for a page of any size whose text is recognised; measured
 MAX_PX: Final = 4_096  # of a drawn page's side
 _SENT_ROWS: Final = 100  # 1.2 MB at most, which compression makes less of
 PASSWORD_CHARACTERS: Final = 127  # as many bytes as a PDF's may have

@@ -16,7 +16,8 @@ from deepseek_r1.documents import errors
 from deepseek_r1.documents.block_writer import BlockWriter
 from deepseek_r1.documents.markup_text import HTML, WEB_PAGE, MarkupText
 from deepseek_r1.documents.office_text import OfficeFile
-from deepseek_r1.documents.pdf_text import write_pdf
+from deepseek_r1.documents.pdf_file import draw_page, write_pdf
+from deepseek_r1.documents.pictures import is_picture, models_folder, picture_reader
 from deepseek_r1.documents.plain_text import decoded, decoded_page, write_table, write_text
 from deepseek_r1.documents.reader_protocol import (
     READER_MIB,
@@ -31,7 +32,6 @@ from deepseek_r1.documents.reader_protocol import (
 from deepseek_r1.documents.reading import MAX_CHARACTERS, too_long
 from deepseek_r1.native.child_start import Child, limit_memory, serve, start_child
 from deepseek_r1.native.native_library import native
-from deepseek_r1.ocr import is_picture, models_folder
 
 MAX_TEXT_BYTES: Final = 4 * MAX_CHARACTERS
 _HEAD_BYTES = 4096
@@ -60,9 +60,7 @@ def _answer(child: Child, request: Request) -> DocumentRead | PageDrawn:
     path = Path(request.path)
     path.stat()
     if isinstance(request, ReadDocument) and request.recognises:
-        from deepseek_r1.ocr.recognition import load_models  # noqa: PLC0415 - an extra
-
-        load_models()  # what they take is more addresses than memory
+        picture_reader().load_models()  # what they take is more addresses than memory
     limit_memory(request.memory_mib - READER_MIB << 20)
     _confine(child, path)
     if isinstance(request, DrawPage):
@@ -80,11 +78,7 @@ def _drawn(path: Path, request: DrawPage, child: Child) -> PageDrawn:
     with path.open("rb") as file:
         head = file.read(_HEAD_BYTES)
     if is_picture(head):
-        from deepseek_r1.documents.picture_text import draw_picture  # noqa: PLC0415 - an extra
-
-        return draw_picture(request, child.send)
-    from deepseek_r1.documents.pdf_page import draw_page  # noqa: PLC0415 - seldom wanted
-
+        return picture_reader().draw_picture(request, child.send)
     return draw_page(request, child.send)
 
 
@@ -138,9 +132,7 @@ def _write_picture(path: Path, writer: BlockWriter) -> str:
     if not writer.recognises:
         writer.pictures = 1
         return "picture"
-    from deepseek_r1.documents.picture_text import write_picture  # noqa: PLC0415 - an extra
-
-    return write_picture(path, writer)
+    return picture_reader().write_picture(path, writer)
 
 
 def _unknown(writer: BlockWriter, detail: str) -> errors.DocumentKindUnknown:

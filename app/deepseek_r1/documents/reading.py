@@ -14,7 +14,7 @@ import threading
 import time
 import weakref
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from math import ceil
 from pathlib import Path
@@ -22,11 +22,12 @@ from tempfile import SpooledTemporaryFile
 from typing import Final
 
 from deepseek_r1.core import frames
-from deepseek_r1.core.child_call import ChildDied, ChildTooLarge
+from deepseek_r1.core.child_call import ChildCall, ChildDied, ChildTooLarge
 from deepseek_r1.core.errors import ProtocolBroken
 from deepseek_r1.core.i18n import tr
+from deepseek_r1.core.processes import ChildKind
 from deepseek_r1.core.units import in_sentence
-from deepseek_r1.documents.document import BETWEEN_BLOCKS, Block, Document, Place
+from deepseek_r1.documents.document import BETWEEN_BLOCKS, Block, Document, Place, RecognisedPage
 from deepseek_r1.documents.errors import (
     DocumentDamaged,
     DocumentEmpty,
@@ -39,6 +40,7 @@ from deepseek_r1.documents.errors import (
     ReadingStopped,
 )
 from deepseek_r1.documents.reader_protocol import (
+    OCR_MIB,
     READER_MIB,
     DocumentRead,
     DocumentSlice,
@@ -46,10 +48,7 @@ from deepseek_r1.documents.reader_protocol import (
     replies,
 )
 from deepseek_r1.documents.reading_memory import MEMORY_MIB, ReadingMemory
-from deepseek_r1.documents.spare_reader import SpareReader
 from deepseek_r1.memory.meter import cpu_seconds, unshared_mib
-from deepseek_r1.ocr import OCR_MIB
-from deepseek_r1.ocr.word_box import RecognisedPage
 
 MAX_BYTES: Final = 256 * 2**20
 MAX_CHARACTERS: Final = 16 * 2**20  # some four million tokens
@@ -75,9 +74,45 @@ PICTURES: Final = frozenset((".png", ".jpg", ".jpeg", ".webp", ".tif", ".tiff", 
 _NAME_CHARACTERS = 120
 _CONTROLS = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
 _JOINED_CHARACTERS = 200  # a fourth of a passage
+_MOST_WAITING: Final = 4  # slices
+_LEAST_MIB: Final = 64  # without them no process is kept ready
 
 
-readers: Final = SpareReader(replies)
+class SpareReader:
+    """Keeps a process ready: starting one takes longer than reading a page. Any thread."""
+
+    def __init__(self) -> None:
+        self._guard = threading.Lock()
+        self._spare: ChildCall | None = None
+
+    @property
+    def has_spare(self) -> bool:
+        """Whether the next document finds a process that is ready."""
+        with self._guard:
+            return self._spare is not None and self._spare.idle
+
+    def prepare(self, left_mib: float) -> None:
+        """Start a process unless one is ready, or too little memory is left to use it."""
+        with self._guard, suppress(OSError):  # `take` will say why none can be started
+            if left_mib >= _LEAST_MIB and (self._spare is None or not self._spare.idle):
+                self._spare = self._started()
+
+    def take(self) -> ChildCall:
+        """The process that is ready, or else a new one. The caller closes it. Raises OSError."""
+        with self._guard:
+            spare, self._spare = self._spare, None
+        if spare is not None and not spare.idle:
+            spare.close()
+            spare = None
+        return spare or self._started()
+
+    def _started(self) -> ChildCall:
+        kind = ChildKind.DOCUMENTS
+        most = kind.value.memory_mib << 20
+        return ChildCall(kind, replies, memory_bytes=most, most_waiting=_MOST_WAITING)
+
+
+readers: Final = SpareReader()
 
 
 def document_files(path: Path) -> list[Path]:

@@ -6,10 +6,14 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from itertools import pairwise
-from typing import Final
+from typing import Final, TypeVar
 
+from deepseek_r1.core.events import AnswerDelta, AnswerSource, Event, GenerationFinished
+from deepseek_r1.core.messages import PartialAnswer
 from deepseek_r1.documents.document import Source
 from deepseek_r1.documents.passages import content_terms
+
+_EventT = TypeVar("_EventT", bound=Event)
 
 # Code is skipped: `a[1]` is no citation. Neither is the text of a link, [1](address).
 _FOUND = re.compile(
@@ -126,3 +130,37 @@ def _sentences(text: str) -> Iterator[str]:
         sentence = match.group()
         pieces = _PIECE.findall(sentence) if len(sentence) > _LONG else [sentence]
         yield from filter(None, map(str.strip, pieces))
+
+
+class SourcedAnswer:
+    """Adds the sources to the last event of an answer, or of the continuation of one."""
+
+    def __init__(
+        self, sources: Sequence[Source], question: str, continues: PartialAnswer | None = None
+    ) -> None:
+        self._sources, self._question = sources, question
+        self._text = continues.text if continues is not None else ""
+
+    def __call__(self, event: _EventT) -> _EventT:
+        """Take the next event of the answer, and return it."""
+        if isinstance(event, AnswerDelta):
+            self._text += event.text
+        if not isinstance(event, GenerationFinished) or not self._sources:
+            return event
+        of_pictures = [each for each in self._sources if each.passage.place.sure is not None]
+        found = listed(self._text, self._sources, self._question) or of_pictures[:1]
+        return event.model_copy(update={"sources": tuple(map(self._as_source, found))})
+
+    def _as_source(self, source: Source) -> AnswerSource:
+        passage = source.passage
+        claim = claims(self._text, source.n) or self._text
+        return AnswerSource(
+            n=source.n,
+            document=passage.name,
+            page=passage.place.page,
+            place=passage.place.label(),
+            text=passage.text,
+            sentence=best_sentence(passage.text, claim, self._question),
+            cited=source.cited,
+            picture_confidence=passage.place.sure,
+        )

@@ -15,11 +15,12 @@ from deepseek_r1.core.events import GenerationEvent, ModelLoaded, PrefillProgres
 from deepseek_r1.core.i18n import tr
 from deepseek_r1.core.messages import AnswerRequest, Message, PromptInput, RawPrompt
 from deepseek_r1.core.settings import SamplingSettings, most_prompt_tokens
-from deepseek_r1.documents.attached_documents import SourcedAnswer, add_documents
+from deepseek_r1.documents.attached_documents import add_documents
 from deepseek_r1.documents.document_prompt import DocumentPrompt, plan
 from deepseek_r1.documents.errors import ReadingStopped
 from deepseek_r1.documents.index import DocumentIndex
 from deepseek_r1.documents.reading_memory import ReadingMemory
+from deepseek_r1.documents.sources import SourcedAnswer
 from deepseek_r1.engine.output.generation_output import ResultCollector
 from deepseek_r1.engine.output.schema import schema_json
 from deepseek_r1.engine.protocol.base import GenerationResult

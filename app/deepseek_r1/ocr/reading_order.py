@@ -7,8 +7,8 @@ from itertools import pairwise
 from statistics import median
 from typing import Final
 
+from deepseek_r1.documents.document import WordBox
 from deepseek_r1.ocr.recognition import RecognisedLine
-from deepseek_r1.ocr.word_box import WordBox
 
 _CELL_GAP: Final = 1.5  # heights of a line between two cells of a row
 _GUTTER_GAP: Final = 0.8  # heights of a line between two columns

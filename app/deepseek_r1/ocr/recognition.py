@@ -13,9 +13,9 @@ from numpy.typing import NDArray
 from onnxruntime.capi.onnxruntime_pybind11_state import Fail, RuntimeException
 from PIL import Image
 
-from deepseek_r1.ocr import DETECTION, RECOGNITION, models_folder
-from deepseek_r1.ocr.text_boxes import TextBox, text_boxes
-from deepseek_r1.ocr.word_box import WordBox, word_spans
+from deepseek_r1.documents.document import DOUBTFUL, WordBox
+from deepseek_r1.documents.pictures import DETECTION, RECOGNITION, models_folder
+from deepseek_r1.ocr.text_boxes import TextBox, text_boxes, word_spans
 
 _LEAST_SIDE, _MOST_SIDE = 736, 1_280  # pixels of what the first model sees, in steps of 32
 _MOST_AREA: Final = _MOST_SIDE * 900  # of A4; it takes most of the memory
@@ -25,7 +25,6 @@ _MOST_WIDTH: Final = 3_200
 _LEAST_WIDTH: Final = 16
 _SURE: Final = 0.5  # what is less sure is no text
 _PROBED: Final = 5  # lines that show which way up a page is
-_DOUBTFUL: Final = 0.8
 _THREADS: Final = 2
 
 
@@ -52,7 +51,7 @@ def recognised(
         boxes = _found(picture)
     lines = list(_read(picture, boxes, alive))
     longest = sorted(lines, key=lambda line: -line.box.width)[:_PROBED]
-    if lines and _sureness(longest) < _DOUBTFUL:
+    if lines and _sureness(longest) < DOUBTFUL:
         upside_down = [replace(each.box, angle=each.box.angle + math.pi) for each in longest]
         if _sureness(list(_read(picture, upside_down, alive))) > _sureness(longest):
             picture, quarters = picture.transpose(Image.Transpose.ROTATE_180), quarters + 2

@@ -1,4 +1,4 @@
-"""Finds where a picture has lines of text: a model's map of probabilities becomes turned boxes.
+"""Finds where a picture has lines of text, from a model's map of probabilities; and their words.
 
 The map and the growth of its boxes are those of Differentiable Binarization (arXiv 1911.08947).
 """
@@ -6,8 +6,10 @@ The map and the growth of its boxes are those of Differentiable Binarization (ar
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+import re
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from itertools import pairwise
 from typing import Final
 
 import numpy as np
@@ -20,6 +22,10 @@ _LEAST_PX: Final = 3.0
 _MOST_BOXES: Final = 1_500
 _LONG: Final = 3.0  # sides of a box that shows how it is turned
 _Map = NDArray[np.float32]
+# A character of a script without spaces is a word of its own.
+_WORD = re.compile(
+    r"[\u3000-\u30ff\u3400-\u9fff\uff00-\uffef]|[^\s\u3000-\u30ff\u3400-\u9fff\uff00-\uffef]+"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,3 +128,20 @@ def _components(bitmap: NDArray[np.bool_]) -> Iterator[tuple[NDArray[np.intp], N
             lengths = ends[runs] - starts[runs]
             xs = np.concatenate([np.arange(starts[run], ends[run]) for run in runs])
             yield np.repeat(rows[runs], lengths), xs
+
+
+def word_spans(
+    text: str, scores: Sequence[float], places: Sequence[float]
+) -> Iterable[tuple[str, float, float, float]]:
+    """The words of a line, how sure each is, its begin and its end in shares of the line's length.
+
+    `scores` and `places` are those of the characters. A word is as sure as its least sure one; it
+    ends where the next one begins, so that words that are marked have no gaps.
+    """
+    shown = [at for at, character in enumerate(text) if not character.isspace()]
+    between = [(places[one] + places[other]) / 2 for one, other in pairwise(shown)]
+    begins = dict(zip(shown, [0.0, *between], strict=True)) if shown else {}
+    ends = dict(zip(shown, [*between, 1.0], strict=True)) if shown else {}
+    for found in _WORD.finditer(text):
+        first, last = found.start(), found.end() - 1
+        yield found[0], min(scores[first : last + 1]), begins[first], ends[last]

@@ -20,8 +20,7 @@ from r1desk.platform.file_manager import show_in_folder
 from r1desk.platform.tasks import Tasks, task
 from r1desk.store import Store
 from r1desk.store.archive import export_json, export_markdown
-from r1desk.store.archive_import import ImportedConversations
-from r1desk.store.export_process import import_export
+from r1desk.store.imports import ImportedConversations, import_export
 from r1desk.store.store_bridge import StoreBridge
 from r1desk.widgets.bounded_dialog import ask
 from r1desk.widgets.file_dialog import chosen_file, file_dialog, make_saving
@@ -123,7 +122,7 @@ class Archives(QObject):
 
     @task
     async def _export_document(self, chosen: tuple[int, ...], file: Path) -> None:
-        from r1desk.conversations.export.conversation_export import ConversationExport  # noqa: PLC0415 - not at start
+        from r1desk.conversations.conversation_export import ConversationExport  # noqa: PLC0415 - not at start
 
         export = ConversationExport(self._store, file, chosen)
         try:
@@ -135,12 +134,9 @@ class Archives(QObject):
 
     @task
     async def import_file(self, file: Path) -> None:
-        """Store the conversations of an export as new ones, but for those that are here already.
-
-        The latest is opened, unless the user has gone on to something else meanwhile.
-        """
+        """Store the conversations of an export as new ones, but for those that are here already."""
         self.window.notices.withdraw(_IMPORT)
-        stop, shown_before = threading.Event(), self._chat.conversation_id
+        stop = threading.Event()
         try:
             with self._waiting(tr("Importing {file}…", file=file.name), stop.set, stop.set):
                 done = await ask_in_background(import_export, self._store.run, file, stop)
@@ -149,14 +145,9 @@ class Archives(QObject):
             return
         self.imported.emit(list(done.ids))
         ways: dict[str, Action] = {}
-        # What is typed belongs to the conversation shown.
-        writes = self.window.composer.text() or self.window.chat.column.editing
         if done.ids:
             latest = await self._store.ask(lambda store: store.conversations.latest_of(done.ids))
-            if self._chat.conversation_id == shown_before and not writes:
-                self._chat.open(latest)
-            else:
-                ways[tr("Open")] = partial(self._chat.open, latest)
+            ways[tr("Open")] = partial(self._chat.open, latest)
         self.window.notices.show_notice(Notice(_outcome(done), Level.INFO, ways, _IMPORT))
 
     @contextmanager

@@ -98,7 +98,7 @@ class ShowFolderDocuments(FolderIntent):
 
 
 class DeleteFolder(FolderIntent):
-    """Delete it; what is in it stays in the list, or goes to the trash where that is asked for."""
+    """Delete it; what is in it stays in the list."""
 
 
 class ImportConversations(Intent):

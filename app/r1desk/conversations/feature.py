@@ -164,8 +164,7 @@ class ConversationsFeature(Feature[ConversationsWindow]):
             case intents.ShowFolderDocuments():
                 self._chat_feature.show_folder_documents(folder)
             case intents.DeleteFolder():
-                inside = (info.id for info in self._infos.values() if info.folder_id == folder.id)
-                self._trash.ask_to_delete_folder(folder, tuple(inside), self._window)
+                self._trash.delete_folder(folder)
             case _:
                 raise NotImplementedError(intent)
 

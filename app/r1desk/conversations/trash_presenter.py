@@ -1,11 +1,11 @@
-"""Conversations that leave the list: to the trash and back, for good, or with their folder."""
+"""Conversations that leave the list, to the trash and back or for good; deleted folders."""
 
 from collections.abc import Callable
 from functools import partial
 from typing import TypeVar
 
 from PySide6.QtCore import QObject, Signal
-from PySide6.QtWidgets import QMessageBox, QPushButton, QWidget
+from PySide6.QtWidgets import QMessageBox, QWidget
 
 from deepseek_r1.core.i18n import tr, trn
 from r1desk.chat.feature import ChatFeature
@@ -99,36 +99,11 @@ class TrashPresenter(QObject):
         self._history.forget(ids)
         self._documents.clean(documents)
 
-    # ---- folders
+    def delete_folder(self, folder: FolderInfo) -> None:
+        """Delete a folder; what is in it stays in the list."""
 
-    def ask_to_delete_folder(
-        self, folder: FolderInfo, inside: tuple[int, ...], parent: QWidget
-    ) -> None:
-        """Delete a folder at once where it is empty; else ask what becomes of what is in it."""
-        if not inside:
-            self._delete_folder(folder, ())
-            return
-        text = tr("Delete the folder “{name}”?", name=folder.name)
-        count = trn("It has {n} chat.", "It has {n} chats.", len(inside))
-        keep = trn("Keep the chat in the list", "Keep the chats in the list", len(inside))
-        move = trn("Move the chat to the trash", "Move the chats to the trash", len(inside))
-        delete, roles = partial(self._delete_folder, folder), QMessageBox.ButtonRole
-        box = ask(
-            parent,
-            text,
-            count,
-            (keep, roles.AcceptRole, lambda: delete(())),
-            (move, roles.DestructiveRole, lambda: delete(inside)),
-            icon=QMessageBox.Icon.Question,
-        )
-        box.setWindowTitle(tr("Delete the folder"))
-        if isinstance(keeps := box.buttons()[0], QPushButton):
-            box.setDefaultButton(keeps)
-
-    def _delete_folder(self, folder: FolderInfo, to_trash: tuple[int, ...]) -> None:
         def delete(store: Store) -> tuple[list[int], tuple[Attachment, ...]]:
             with store.transaction():
-                store.conversations.trash(*to_trash)
                 documents = store.attachments.of_folder(folder.id)
                 return store.folders.delete(folder.id), documents
 
@@ -138,10 +113,9 @@ class TrashPresenter(QObject):
                 store.folders.save(folder)
                 store.attachments.add_to_folder(folder.id, *documents)
                 store.folders.move(inside, folder.id)
-                store.conversations.restore(*to_trash)
 
         if self._chat.new_chat_folder == folder.id:
             self._chat_feature.begin_chat()
         text = tr("The folder “{name}” was deleted.", name=folder.name)
         back = tr("The folder “{name}” is back.", name=folder.name)
-        self.remove(to_trash, text, delete, bring_back, undone=back)
+        self.remove((), text, delete, bring_back, undone=back)

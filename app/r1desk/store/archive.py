@@ -16,6 +16,7 @@ from deepseek_r1.core.settings import SamplingSettings
 from r1desk.store.errors import ArchiveNotWritten, ArchiveUnreadable
 from r1desk.store.prompt_store import PromptFile
 from r1desk.store.records import (
+    LATEST_S,
     AnswerSources,
     Attachment,
     ChatMessage,
@@ -27,7 +28,6 @@ from r1desk.store.store import Store
 _HEADINGS = {Role.USER: "User", Role.ASSISTANT: "Assistant", Role.SYSTEM: "System"}
 
 FORMAT, VERSION = "r1desk-conversations", 1
-LATEST_S = 1e11  # a time later than this, in seconds since the epoch, is no time
 Seconds = Annotated[float, Field(ge=0, le=LATEST_S)]
 
 

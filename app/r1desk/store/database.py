@@ -17,14 +17,12 @@ import apsw
 from deepseek_r1.core import log
 from deepseek_r1.core.atomic_write import sync_folder
 from r1desk.store.errors import (
-    SearchIndexRepaired,
     StoreDamaged,
     StoreFailed,
     StoreReadOnly,
     translated_errors,
     user_error,
 )
-from r1desk.store.migrations import rebuild_search_index
 
 Value = str | bytes | int | float | None
 Bindings = Sequence[Value] | Mapping[str, Value]
@@ -45,7 +43,7 @@ class Database:
         A view-only database must have no WAL: it is read as if nobody could ever change it.
         """
         self.path = path
-        self.in_transaction = False  # inside `transaction`
+        self._in_transaction = False  # inside `transaction`
         with translated_errors(path):
             if view_only:
                 address = f"{path.absolute().as_uri()}?immutable=1"
@@ -77,16 +75,8 @@ class Database:
         db.execute("BEGIN IMMEDIATE; COMMIT")  # takes the lock now, not at the first message
 
     def execute(self, sql: str, bindings: Bindings = ()) -> list[Row]:
-        """Run one statement and return its rows.
-
-        Outside a transaction, a damaged search index is made anew and the statement repeated.
-        """
-        try:
-            return list(self.rows(sql, bindings))
-        except StoreDamaged as damage:
-            if self.in_transaction or not self._repaired(damage):
-                raise
-            return list(self.rows(sql, bindings))
+        """Run one statement and return its rows."""
+        return list(self.rows(sql, bindings))
 
     def first(self, sql: str, bindings: Bindings = ()) -> Row | None:
         """The first row, or None."""
@@ -94,52 +84,39 @@ class Database:
 
     def rows(self, sql: str, bindings: Bindings = ()) -> Iterator[Row]:
         """The rows one by one, for a reader that may stop early."""
-        with translated_errors(self.path), closing(self.connection.cursor()) as cursor:
+        with self._own_errors(), closing(self.connection.cursor()) as cursor:
             yield from cursor.execute(sql, bindings)
 
     @contextmanager
     def transaction(self) -> Iterator[None]:
-        """All or nothing, on disk when it ends. One inside of another is a part of it.
-
-        Raises SearchIndexRepaired where it was undone for the search index's sake alone and can
-        be done again.
-        """
-        if self.in_transaction:
+        """All or nothing, on disk when it ends. One inside of another is a part of it."""
+        if self._in_transaction:
             yield
             return
-        self.in_transaction = True
+        self._in_transaction = True
         try:
-            with self._all_or_nothing():
-                yield
-        except StoreDamaged as damage:
-            if self._repaired(damage):
-                raise SearchIndexRepaired(path=str(self.path)) from damage
-            raise
+            with self._own_errors():
+                if self.connection.in_transaction:
+                    self.connection.execute("ROLLBACK")  # it failed when the disk did
+                self.connection.execute("BEGIN IMMEDIATE")
+                try:
+                    yield
+                    self.connection.execute("COMMIT")
+                except BaseException:
+                    self._roll_back()
+                    raise
         finally:
-            self.in_transaction = False
+            self._in_transaction = False
 
     @contextmanager
-    def _all_or_nothing(self) -> Iterator[None]:
-        with translated_errors(self.path):
-            if self.connection.in_transaction:
-                self.connection.execute("ROLLBACK")  # it failed when the disk did
-            self.connection.execute("BEGIN IMMEDIATE")
-            try:
+    def _own_errors(self) -> Iterator[None]:
+        """Raise SQLite's errors as ours. After damage the WAL stays: the next start checks all."""
+        try:
+            with translated_errors(self.path):
                 yield
-                self.connection.execute("COMMIT")
-            except BaseException:
-                self._roll_back()
-                raise
-
-    def _repaired(self, damage: StoreDamaged) -> bool:
-        """Make the search index anew if it was the index that was damaged."""
-        # apsw sets the code on each exception; its stubs do not say so.
-        if getattr(damage.__cause__, "extendedresult", 0) != apsw.SQLITE_CORRUPT_VTAB:
-            return False
-        log.store.warning("the search index was damaged and is made anew")
-        with self._all_or_nothing():
-            rebuild_search_index(self.connection)
-        return True
+        except StoreDamaged:
+            self.connection.config(apsw.SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1)
+            raise
 
     def _roll_back(self) -> None:
         """Roll back where SQLite has not done so itself, as it does when the disk fails."""
@@ -197,19 +174,10 @@ def sync_file(path: Path) -> None:
 
 
 def transactional(method: Callable[..., Result]) -> Callable[..., Result]:
-    """Make a method of an object with a `_db` one transaction.
-
-    It is done again if only the search index was damaged.
-    """
+    """Make a method of an object with a `_db` one transaction."""
 
     @wraps(method)
     def as_one(self: Any, /, *args: Any, **keywords: Any) -> Result:
-        try:
-            with self._db.transaction():
-                return method(self, *args, **keywords)
-        except SearchIndexRepaired:
-            if self._db.in_transaction:
-                raise
         with self._db.transaction():
             return method(self, *args, **keywords)
 

@@ -1,22 +1,20 @@
 """From a path to a database that can be used: checked, migrated, recovered or view-only.
 
-1. Open it for writing. If the system forbids that or the drive is full, show it view-only.
+1. Open it for writing. If the system forbids that or the drive is full, show it view-only where
+   the last window closed it.
 2. Check it. If it is damaged, keep a dated copy and go on with what could be recovered.
 3. Bring its schema up to date, after a backup; refuse one that is newer than we are.
 """
 
 import os
 import shutil
-import tempfile
-from collections.abc import Callable
-from dataclasses import dataclass, replace
+from contextlib import suppress
 from datetime import datetime
 from pathlib import Path
 
 import apsw
 
 from deepseek_r1.core import log
-from deepseek_r1.core.errors import R1Error
 from deepseek_r1.core.paths import make_private_dir
 from r1desk.store import migrations
 from r1desk.store.database import Database, sync_file
@@ -87,80 +85,48 @@ def wal_of(path: Path) -> Path:
     return path.with_name(path.name + "-wal")
 
 
-@dataclass(frozen=True, slots=True)
-class Opened:
-    """An open database, and what happened. Call `release` after closing it."""
-
-    database: Database
-    opening: Opening
-    release: Callable[[], None] = lambda: None  # deletes a temporary copy
-
-
-def open_database(path: Path) -> Opened:
-    """Open `path` as described above. Raises a `StoreError` where nothing can be shown."""
+def open_database(path: Path) -> tuple[Database, Opening]:
+    """Open `path` as described above; say what happened. Raises a `StoreError` where it cannot."""
     try:
         return _open_writable(path)
     except (StoreReadOnly, StoreFull) as problem:
         log.store.warning("the store is opened view-only: %s", type(problem).__name__)
-        try:
-            return _open_view_only(path, problem)
-        except (R1Error, OSError) as second:
-            log.store.warning("and cannot be viewed either: %s", type(second).__name__)
-            raise problem from second
+        with suppress(StoreDamaged):  # the first problem is said
+            if (database := _viewed(path)) is not None:
+                return database, Opening(problem)
+        raise
 
 
-def _open_writable(path: Path) -> Opened:
+def _viewed(path: Path) -> Database | None:
+    """A database of this version without a WAL, which would have to be folded into it first."""
+    if not path.exists() or (wal_of(path).exists() and wal_of(path).stat().st_size):
+        return None
+    database = Database(path, view_only=True)
+    try:
+        check(database, thorough=False)
+        if _version(database) == len(migrations.MIGRATIONS):
+            return database
+    except BaseException:
+        database.abandon()
+        raise
+    database.close()
+    return None
+
+
+def _open_writable(path: Path) -> tuple[Database, Opening]:
     with translated_errors(path):
         make_private_dir(path.parent)
         unclean = wal_of(path).exists()
         thorough = unclean or (path.exists() and path.stat().st_size <= FULL_CHECK_BYTES)
     try:
-        return Opened(_checked(path, thorough=thorough), Opening())
+        return _checked(path, thorough=thorough), Opening()
     except StoreDamaged as damage:
         copy = _beside(path, "damaged")
         copy_database(path, copy)
         log.store.error("the database was damaged; a copy is %s", copy.name)
         lost = recover_database(path)
         log.store.error("recovered; rows lost: %d; damage: %s", lost, damage.facts["detail"])
-        return Opened(_checked(path, thorough=True), Opening(set_aside=copy, lost_rows=lost))
-
-
-def _open_view_only(path: Path, problem: R1Error) -> Opened:
-    """Read in place if the file is whole and of our version, else read a private copy."""
-    with translated_errors(path):
-        whole = path.exists() and not (wal_of(path).exists() and wal_of(path).stat().st_size)
-        if not path.exists():
-            raise problem
-    if whole:
-        try:
-            database = Database(path, view_only=True)
-        except StoreDamaged:
-            database = None
-        if database is not None:
-            try:
-                version = _version(database)
-                if not version:
-                    raise problem
-                check(database, thorough=False)
-                if version == len(migrations.MIGRATIONS):
-                    return Opened(database, Opening(problem))
-            except StoreDamaged:
-                log.store.warning("the view-only database is damaged; a copy is recovered")
-            except BaseException:
-                database.abandon()
-                raise
-            database.close()
-    folder = tempfile.TemporaryDirectory(prefix="r1desk-view-")
-    try:
-        copy = Path(folder.name) / path.name
-        copy_database(path, copy)
-        opened = _open_writable(copy)
-    except BaseException:
-        folder.cleanup()
-        raise
-    opened.database.forbid_writing()
-    opening = replace(opened.opening, problem=problem, set_aside=None)
-    return Opened(opened.database, opening, folder.cleanup)
+        return _checked(path, thorough=True), Opening(set_aside=copy, lost_rows=lost)
 
 
 def _checked(path: Path, *, thorough: bool) -> Database:

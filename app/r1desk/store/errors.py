@@ -104,14 +104,6 @@ class ArchiveNotWritten(StoreError):
     todo = N_("Choose another folder, or free some space there.")
 
 
-class SearchIndexRepaired(StoreError):
-    """The index for searching was damaged, the texts were not."""
-
-    what = N_("The search index was damaged and has been rebuilt.")
-    why = N_("Your chats in {path} are unchanged, but the last action was not done.")
-    todo = N_("Try again.")
-
-
 class ProfileInUse(StoreError):
     """Another window holds the profile."""
 

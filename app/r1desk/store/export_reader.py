@@ -33,10 +33,16 @@ from r1desk.store.archive import (
     ConversationBegins,
     Piece,
 )
-from r1desk.store.archive_import import SLICE_MESSAGES, digest_of
 from r1desk.store.errors import ArchiveNotRead, ArchiveUnreadable
-from r1desk.store.export_process import FRAME_BYTES, ExportRead, ExportRequest, ExportSlice
 from r1desk.store.foreign_chats import Counts, Omitted, foreign_conversation
+from r1desk.store.imports import (
+    FRAME_BYTES,
+    SLICE_MESSAGES,
+    ExportRead,
+    ExportRequest,
+    ExportSlice,
+    digest_of,
+)
 from r1desk.store.prompt_store import PromptFile, SavedPrompt
 
 MAX_BYTES, MAX_FILES = 2**30, 100_000

@@ -20,8 +20,8 @@ from enum import StrEnum
 from typing import Any, TypeVar
 
 from deepseek_r1.core.i18n import N_
-from r1desk.store.archive import LATEST_S, ArchivedConversation, ArchivedMessage
-from r1desk.store.records import Attachment
+from r1desk.store.archive import ArchivedConversation, ArchivedMessage
+from r1desk.store.records import LATEST_S, Attachment
 
 _LONGEST_NAME = 200
 _CITATION = re.compile("\ue200[^\ue200\ue201]{0,400}\ue201")  # ChatGPT's, of what is not exported

@@ -182,13 +182,3 @@ def create_search_index(db: apsw.Connection) -> None:
                 WHEN {done_old} OR {done_new}
                 BEGIN {forget} WHERE {done_old}; {learn} WHERE {done_new}; END;
         """)  # noqa: S608 - every name is written above
-
-
-def rebuild_search_index(db: apsw.Connection) -> None:
-    """Make the index anew from the texts. Unfinished answers stay out, as the triggers expect."""
-    for index, table, column in _INDEXED:
-        done = "WHERE state <> 'streaming'" if table == "messages" else ""
-        db.execute(f"""
-            INSERT INTO {index} ({index}) VALUES ('delete-all');
-            INSERT INTO {index} (rowid, {column}) SELECT id, {column} FROM {table} {done};
-        """)  # noqa: S608 - every name is written above

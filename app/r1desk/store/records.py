@@ -17,6 +17,8 @@ from deepseek_r1.core.settings import SamplingSettings
 from deepseek_r1.documents.document import Source
 from deepseek_r1.documents.sources import best_sentence, claims, listed
 
+LATEST_S = 1e11  # a time later than this, in seconds since the epoch, is no time
+
 
 class MessageState(StrEnum):
     """Progress of a message."""

@@ -1,12 +1,10 @@
 """Rows of a damaged database: read what can be read, insert it into a fresh one."""
 
-import json
 import os
 import time
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Collection, Iterator
 from contextlib import closing, suppress
 from dataclasses import dataclass, field
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -14,9 +12,9 @@ import apsw
 
 from deepseek_r1.core import log
 from deepseek_r1.core.messages import Role
-from r1desk.store.database import Database, Value
-from r1desk.store.records import MessageState
-from r1desk.store.stored_text import clean, one_line, title_from
+from r1desk.store.database import Database
+from r1desk.store.records import LATEST_S, MessageState
+from r1desk.store.stored_text import clean, one_line, text_of, title_from
 
 # Between the part read from the front and the part read from the back, ids are tried one by one.
 _GAP_IDS = 1_000_000
@@ -29,7 +27,16 @@ _DAMAGE = (
     UnicodeDecodeError,
 )
 
-_STATES = set(MessageState) - {MessageState.QUEUED}
+# The tables, and what a row gets that does not fit as it was read.
+TABLES: dict[str, dict[str, Any]] = {
+    "folders": {},
+    "conversations": {},
+    "messages": {"role": Role.USER.value, "state": MessageState.STOPPED.value},
+    "remembered": {},
+    "attachments": {},
+    "prompts": {},
+}
+_TIMES = {"conversations": ("created_at", "updated_at"), "messages": ("created_at",)}
 Record = dict[str, Any]
 
 
@@ -126,13 +133,17 @@ def restore_rows(database: Database, found: RecoveredRows) -> int:
 
     A message whose conversation is gone gets a new one; one whose parent is gone hangs below the
     message before it. An attachment whose message or conversation is gone becomes one of the new
-    chat's draft. A field that makes no sense gets its default; texts are never dropped.
+    chat's draft. Of a row that does not fit the texts and times are kept.
     """
     tables, lost = found.tables, 0
 
     def insert(table: str, record: Record, **owners: int | None) -> bool:
         nonlocal lost
-        fits = _insert(database, table, _usable(table, record) | owners)
+        known = dict.fromkeys(_TIMES.get(table, ()), time.time()) | _usable(record) | owners
+        kept = {key: each for key, each in known.items() if key == "id" or type(each) is not int}
+        fits = _insert(database, table, known) or _insert(
+            database, table, kept | TABLES[table] | owners
+        )
         lost += not fits
         return fits
 
@@ -151,13 +162,19 @@ def restore_rows(database: Database, found: RecoveredRows) -> int:
             if not isinstance(conversation, int) or conversation <= 0:
                 conversation = 2**40
             if conversation not in conversations:
-                _insert(database, "conversations", _made_for(record, conversation))
+                text = str(_usable(record).get("content", ""))
+                made = {"id": conversation, "title": title_from(text), "preview": one_line(text)}
+                insert("conversations", made)
                 conversations.add(conversation)
             if parent is not None and conversation_of.get(parent) != conversation:
                 parent = last_of.get(conversation)
             if insert("messages", record, conversation_id=conversation, parent_id=parent):
                 conversation_of[key], last_of[conversation] = conversation, key
-        _show_branches(database, found, conversation_of)
+        database.execute(
+            "UPDATE conversations SET head_message_id = (SELECT max(id) FROM messages "
+            "WHERE conversation_id = conversations.id) WHERE NOT EXISTS (SELECT 1 FROM messages "
+            "WHERE id = head_message_id AND conversation_id = conversations.id)"
+        )
         for record in tables["attachments"]:
             content, tokens = record.get("content"), record.get("tokens")
             if not (isinstance(content, bytes) and isinstance(tokens, int)):
@@ -187,114 +204,18 @@ def _insert(database: Database, table: str, values: Record) -> bool:
     return True
 
 
-def _show_branches(
-    database: Database, found: RecoveredRows, conversation_of: dict[int, int]
-) -> None:
-    """Show the branches that were shown before, as far as their messages are still there."""
-    for record in found.tables["messages"]:
-        child = record.get("shown_child_id")
-        if child in conversation_of:
-            database.execute(
-                "UPDATE messages SET shown_child_id = ?1 WHERE id = ?2 AND ?1 > ?2",
-                (child, record["id"]),
-            )
-    for record in found.tables["conversations"]:
-        head = record.get("head_message_id")
-        if head is not None and conversation_of.get(head) == record["id"]:
-            database.execute(
-                "UPDATE conversations SET head_message_id = ? WHERE id = ?", (head, record["id"])
-            )
-    database.execute(
-        "UPDATE conversations SET head_message_id = (SELECT max(id) FROM messages "
-        "WHERE conversation_id = conversations.id) WHERE head_message_id IS NULL"
-    )
-
-
-def _made_for(message: Record, conversation: int) -> Record:
-    """A conversation for a message that has none."""
-    content, time_s = _text_or_empty(message.get("content")), _time(message.get("created_at"))
-    texts = {"title": title_from(content), "preview": one_line(content)}
-    return {"id": conversation, **texts, "created_at": time_s, "updated_at": time_s}
-
-
 def _known(record: Record, owner: str, there: Collection[int]) -> int | None:
     return record[owner] if record.get(owner) in there else None
 
 
-def _text(value: Any) -> str | None:
-    if isinstance(value, bytes):
-        return clean(value.decode("utf-8", "replace"))
-    return None if value is None else clean(str(value))
-
-
-def _text_or_empty(value: Any) -> str:
-    return _text(value) or ""
-
-
-def _json(value: Any) -> str | None:
-    """The stored JSON if it still is JSON."""
-    text = _text(value)
-    try:
-        json.loads(text or "")
-    except ValueError:
-        return None
-    return text
-
-
-def _number(default: Value, value: Any) -> Value:
-    usable = isinstance(value, int | float) and abs(value) < 1e11
-    return float(value) if usable else default
-
-
-def _time(value: Any) -> Value:
-    return _number(time.time(), value)
-
-
-def _count(value: Any) -> int:
-    return max(0, value) if isinstance(value, int) else 0
-
-
-def _flag(value: Any) -> int:
-    return int(value == 1)
-
-
-def _one_of(known: Collection[str], default: str, value: Any) -> str:
-    text = _text(value)
-    return text if text is not None and text in known else default
-
-
-# The tables, each with what makes a usable value of what was read, and of which of its columns.
-TABLES: dict[str, dict[Callable[[Any], Any], tuple[str, ...]]] = {
-    "folders": {_text_or_empty: ("name", "model_path", "system_prompt"), _json: ("sampling_json",)},
-    "conversations": {
-        _text_or_empty: ("title", "preview", "draft", "model_path", "system_prompt"),
-        _flag: ("title_set_by_user", "unread"),
-        _time: ("created_at", "updated_at"),
-        partial(_number, None): ("trashed_at",),
-        _json: ("sampling_json",),
-    },
-    "messages": {
-        _text_or_empty: ("content", "thinking", "model_name"),
-        partial(_one_of, set(Role), Role.USER.value): ("role",),
-        partial(_one_of, _STATES, MessageState.STOPPED.value): ("state",),
-        _time: ("created_at",),
-        partial(_number, 0.0): ("thinking_s",),
-        _json: ("stats_json", "error_json", "sources_json"),
-        _flag: ("edited", "memory_start"),
-    },
-    "remembered": {_text: ("key", "value_json")},
-    "attachments": {
-        _text_or_empty: ("name", "content", "sha256"),
-        _count: ("tokens", "pages"),
-        _flag: ("searched",),
-    },
-    "prompts": {_text_or_empty: ("name", "content")},
-}
-
-
-def _usable(table: str, record: Record) -> Record:
-    """The row with its id, if its table has one, and a usable value in each column."""
-    read = {key: record[key] for key in ("id",) if key in record}
-    for value_of, columns in TABLES[table].items():
-        read |= {column: value_of(record.get(column)) for column in columns}
-    return read
+def _usable(record: Record) -> Record:
+    """What there is in a row: texts, ids and flags, and numbers that can be a time."""
+    texts = {
+        key: clean(text_of(each)) if isinstance(each, bytes) else each
+        for key, each in record.items()
+    }
+    return {
+        key: each
+        for key, each in texts.items()
+        if each is not None and not (isinstance(each, float) and not abs(each) < LATEST_S)
+    }

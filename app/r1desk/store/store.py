@@ -19,7 +19,7 @@ from filelock import FileLock, Timeout
 from deepseek_r1.core import log
 from deepseek_r1.core.paths import make_private_dir
 from r1desk.store.branch_store import BranchStore
-from r1desk.store.conversation_store import ConversationStore, KeyValueStore
+from r1desk.store.conversation_store import ConversationStore, FolderStore, KeyValueStore
 from r1desk.store.database_opening import open_database
 from r1desk.store.errors import (
     ProfileInUse,
@@ -28,7 +28,6 @@ from r1desk.store.errors import (
     translated_errors,
     user_error,
 )
-from r1desk.store.folder_store import FolderStore
 from r1desk.store.message_store import MessageStore
 from r1desk.store.prompt_store import PromptStore
 from r1desk.store.records import SearchHit
@@ -94,9 +93,7 @@ class Store(AbstractContextManager["Store"]):
         `opening` is what happened. Raises StoreNewer, StoreLocked, StoreFull, StoreReadOnly or
         StoreFailed where there is nothing to show.
         """
-        opened = open_database(path)
-        self._db = opened.database
-        self._release = opened.release
+        self._db, self.opening = open_database(path)
         self.key_value = KeyValueStore(self._db)
         self.conversations = ConversationStore(self._db, self.key_value)
         self.folders = FolderStore(self._db, self.key_value)
@@ -104,7 +101,6 @@ class Store(AbstractContextManager["Store"]):
         self.attachments = self.messages.attachments
         self.prompts = PromptStore(self._db)
         self.branches = BranchStore(self._db, self.messages, self.conversations)
-        self.opening = opened.opening
         if self.opening.problem is None:
             try:
                 self.opening = replace(self.opening, recovered=self.messages.recover())
@@ -113,7 +109,6 @@ class Store(AbstractContextManager["Store"]):
                 self.opening = replace(self.opening, problem=refusal)
             except BaseException:
                 self._db.abandon()
-                self._release()
                 raise
         self.writable = self.messages.writable = self.opening.problem is None
 
@@ -127,10 +122,7 @@ class Store(AbstractContextManager["Store"]):
 
     def close(self) -> None:
         """Bring everything into one file and let go of it."""
-        try:
-            self._db.close()
-        finally:
-            self._release()
+        self._db.close()
 
     def __exit__(self, *_problem: object) -> None:
         self.close()

@@ -2,32 +2,14 @@
 
 from collections.abc import Collection, Iterable
 
-from PySide6.QtCore import QModelIndex, QPersistentModelIndex, QSize, Qt, Slot
-from PySide6.QtGui import (
-    QAbstractTextDocumentLayout,
-    QFont,
-    QPainter,
-    QTextCharFormat,
-    QTextCursor,
-    QTextDocument,
-)
-from PySide6.QtWidgets import (
-    QAbstractItemView,
-    QDialogButtonBox,
-    QHBoxLayout,
-    QListWidget,
-    QListWidgetItem,
-    QStyle,
-    QStyledItemDelegate,
-    QStyleOptionViewItem,
-    QWidget,
-)
+from PySide6.QtCore import QSize, Qt, Slot
+from PySide6.QtWidgets import QDialogButtonBox, QHBoxLayout, QListWidget, QListWidgetItem, QWidget
 
 from deepseek_r1.core.errors import R1Error
 from deepseek_r1.core.i18n import join_list, tr, trn
 from deepseek_r1.documents.document import Passage
 from deepseek_r1.documents.index import DocumentIndex
-from deepseek_r1.documents.passages import excerpt, matched_terms
+from deepseek_r1.documents.sources import best_sentence
 from r1desk.chat.context.chat_documents import ChatDocuments
 from r1desk.chat.messages.top_bars import FindField
 from r1desk.chat.text import display_text as fit
@@ -43,8 +25,6 @@ _SHOWN_CHARACTERS = 220
 _TOOLTIP_CHARACTERS = 1_500
 _TICKED, _UNTICKED = Qt.CheckState.Checked, Qt.CheckState.Unchecked
 _PASSAGE = Qt.ItemDataRole.UserRole
-_Index = QModelIndex | QPersistentModelIndex
-MARKS_ROLE = Qt.ItemDataRole.UserRole + 1  # (start, end) of each bold word in the item's text
 
 
 class PassagesDialog(BoundedDialog):
@@ -71,7 +51,6 @@ class PassagesDialog(BoundedDialog):
         text = tr("Untick what does not matter, or look for more, and ask again with the rest.")
         column.addWidget(text_label(text, "dim"))
         self.list = with_properties(QListWidget(), wordWrap=True, spacing=3)
-        self.list.setItemDelegate(MarkedItems(self.list))
         self.list.setSelectionMode(QListWidget.SelectionMode.NoSelection)
         self.list.setAccessibleName(tr("Passages"))
         self.list.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
@@ -112,10 +91,8 @@ class PassagesDialog(BoundedDialog):
         for each in new:
             label = join_list([each.name, each.place.label()])
             query = f"{self._question} {self.query.text()}"
-            text = excerpt(each.text, query, _SHOWN_CHARACTERS)
-            shown = fit.prose(f"{label}\n{text}")
-            item = QListWidgetItem(shown, self.list)
-            item.setData(MARKS_ROLE, matched_terms(shown, query))
+            text = " ".join(best_sentence(each.text, "", query).split())[:_SHOWN_CHARACTERS]
+            item = QListWidgetItem(fit.prose(f"{label}\n{text}"), self.list)
             item.setData(_PASSAGE, each)
             item.setToolTip(fit.plain_tooltip(each.text[:_TOOLTIP_CHARACTERS]))
             item.setFlags(item.flags() | Qt.ItemFlag.ItemIsUserCheckable)
@@ -157,48 +134,3 @@ class PassagesDialog(BoundedDialog):
         )
         self.note.setText(text if added else tr("Nothing else was found."))
         self.list.scrollToBottom()
-
-
-class MarkedItems(QStyledItemDelegate):
-    """Draws an item as Qt does, its text by itself."""
-
-    def paint(self, painter: QPainter, option: QStyleOptionViewItem, index: _Index) -> None:
-        own = QStyleOptionViewItem(option)
-        self.initStyleOption(own, index)
-        style = own.widget.style()
-        place = style.subElementRect(QStyle.SubElement.SE_ItemViewItemText, own, own.widget)
-        document = self._document(own, index, place.width())
-        own.text = ""
-        style.drawControl(QStyle.ControlElement.CE_ItemViewItem, own, painter, own.widget)
-        colours = QAbstractTextDocumentLayout.PaintContext()
-        colours.palette = own.palette
-        painter.save()
-        painter.translate(place.topLeft())
-        document.documentLayout().draw(painter, colours)
-        painter.restore()
-
-    def sizeHint(self, option: QStyleOptionViewItem, index: _Index) -> QSize:
-        own = QStyleOptionViewItem(option)
-        self.initStyleOption(own, index)
-        view = own.widget
-        width = view.viewport().width() if isinstance(view, QAbstractItemView) else 0
-        own.rect.setWidth(width)
-        own.rect.setHeight(10_000)
-        place = view.style().subElementRect(QStyle.SubElement.SE_ItemViewItemText, own, view)
-        height = self._document(own, index, place.width()).size().height()
-        return QSize(width, round(height) + 4)
-
-    @staticmethod
-    def _document(option: QStyleOptionViewItem, index: _Index, width: int) -> QTextDocument:
-        document = QTextDocument(option.text)
-        document.setDefaultFont(option.font)
-        document.setDocumentMargin(2)
-        document.setTextWidth(width)
-        bold = QTextCharFormat()
-        bold.setFontWeight(QFont.Weight.Bold)
-        cursor = QTextCursor(document)
-        for start, end in index.data(MARKS_ROLE) or ():
-            cursor.setPosition(start)
-            cursor.setPosition(end, QTextCursor.MoveMode.KeepAnchor)
-            cursor.mergeCharFormat(bold)
-        return document

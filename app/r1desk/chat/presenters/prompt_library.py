@@ -15,7 +15,7 @@ from r1desk.platform.background_thread import ask_in_background
 from r1desk.platform.tasks import Tasks, report_of, task
 from r1desk.store import Store
 from r1desk.store.archive import export_prompts
-from r1desk.store.export_process import import_prompts
+from r1desk.store.imports import import_prompts
 from r1desk.store.prompt_store import CONTENT_CHARACTERS, NAME_CHARACTERS, PromptStore, SavedPrompt
 from r1desk.store.store_bridge import StoreBridge
 from r1desk.widgets.bounded_dialog import BoundedDialog

@@ -19,9 +19,8 @@ from PySide6.QtWidgets import QAbstractItemView, QFrame, QTreeView
 from deepseek_r1.core.i18n import tr
 from r1desk.chat.values.intents import Request
 from r1desk.conversations import conversation_intents as intents
-from r1desk.conversations.widgets.conversation_rows import Row
 from r1desk.conversations.widgets.row_delegate import MORE_PX, RowDelegate
-from r1desk.conversations.widgets.row_model import Index, ItemRole, RowModel
+from r1desk.conversations.widgets.row_model import Index, ItemRole, Row, RowModel
 
 _SELECT = QItemSelectionModel.SelectionFlag
 

@@ -12,8 +12,7 @@ from PySide6.QtWidgets import (
     QWidget,
 )
 
-from r1desk.conversations.widgets.conversation_rows import Row
-from r1desk.conversations.widgets.row_model import Index, ItemRole, RowState
+from r1desk.conversations.widgets.row_model import Index, ItemRole, Row, RowState
 from r1desk.theme import tokens
 from r1desk.theme.fonts import scaled
 from r1desk.theme.icons import icon

@@ -10,7 +10,7 @@ from deepseek_r1.core.i18n import tr
 from r1desk.chat.values.intents import Intent, Request
 from r1desk.conversations import conversation_intents as intents
 from r1desk.conversations.widgets.conversation_list import ConversationList, row_of
-from r1desk.conversations.widgets.conversation_rows import Row
+from r1desk.conversations.widgets.row_model import Row
 from r1desk.store import ConversationInfo, ConversationSettings, FolderInfo
 from r1desk.theme.icons import icon
 from r1desk.widgets.text_label import call_with

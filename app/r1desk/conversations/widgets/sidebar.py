@@ -19,13 +19,13 @@ from deepseek_r1.core.i18n import tr
 from r1desk.chat.text.editor import takes_escape
 from r1desk.conversations import conversation_intents as intents
 from r1desk.conversations.widgets.conversation_list import ConversationList
-from r1desk.conversations.widgets.conversation_rows import (
+from r1desk.conversations.widgets.row_menu import RowMenu
+from r1desk.conversations.widgets.row_model import (
     by_name,
     rows_by_day,
     rows_of_hits,
     rows_of_trash,
 )
-from r1desk.conversations.widgets.row_menu import RowMenu
 from r1desk.store import ConversationInfo, FolderInfo, SearchHit
 from r1desk.theme.icons import icon
 from r1desk.widgets.layouts import filled, put_inside, with_properties

@@ -14,8 +14,8 @@ from deepseek_r1.core.i18n import tr
 from r1desk.chat.formulas.formula_service import WaitingFormulas
 from r1desk.chat.text.block_splitter import BlockSplitter, MarkdownBlock
 from r1desk.chat.values.duration import duration_text
-from r1desk.conversations.export.html_writer import HtmlWriter
-from r1desk.conversations.export.pdf_writer import PDF_SUFFIX, PdfWriter
+from r1desk.conversations.html_writer import HtmlWriter
+from r1desk.conversations.pdf_writer import PDF_SUFFIX, PdfWriter
 from r1desk.platform.background_thread import ask_in_background
 from r1desk.store import ChatMessage, StoreWork
 from r1desk.store.errors import ArchiveNotWritten

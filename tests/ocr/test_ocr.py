@@ -13,9 +13,9 @@ import pytest
 from PIL import Image
 
 from deepseek_r1.core.errors import R1Error
-from deepseek_r1.documents import picture_text, reader_worker, reading
+from deepseek_r1.documents import reader_worker, reading
 from deepseek_r1.documents.block_writer import BlockWriter
-from deepseek_r1.documents.document import Block
+from deepseek_r1.documents.document import DOUBTFUL, Block, WordBox
 from deepseek_r1.documents.errors import DocumentIsPicture, DocumentNeedsMemory
 from deepseek_r1.documents.index import DocumentIndex
 from deepseek_r1.documents.page_drawing import DrawnPage, PageDrawer, with_recognised
@@ -23,10 +23,10 @@ from deepseek_r1.documents.reader_worker import refused, write_document
 from deepseek_r1.documents.reading import ReadDocument, read_document
 from deepseek_r1.documents.reading_memory import ReadingMemory
 from deepseek_r1.memory.meter import tree_mib
+from deepseek_r1.ocr import picture_text
 from deepseek_r1.ocr.reading_order import ordered_text
 from deepseek_r1.ocr.recognition import RecognisedLine
-from deepseek_r1.ocr.text_boxes import TextBox, text_boxes
-from deepseek_r1.ocr.word_box import DOUBTFUL, WordBox, word_spans
+from deepseek_r1.ocr.text_boxes import TextBox, text_boxes, word_spans
 from support import document_files as made
 
 LINES = ("The code of the safe is 4711.", "Platform nine has a red roof.")

@@ -1,11 +1,11 @@
-"""The pages of a PDF, by PDFium."""
-
-from __future__ import annotations
+"""PDFs, by PDFium: the text of their pages, and a page as a picture with a text's place on it."""
 
 import re
+from collections.abc import Callable
+from ctypes import byref, c_int
 from itertools import islice
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import Final
 from unicodedata import category, normalize
 
 import pypdfium2 as pdfium
@@ -13,7 +13,9 @@ import pypdfium2.raw as pdfium_c
 
 from deepseek_r1.core.i18n import tr
 from deepseek_r1.documents.block_writer import PICTURE_PAGE, BlockWriter
+from deepseek_r1.documents.document import places_of_letters
 from deepseek_r1.documents.errors import (
+    DocumentDamaged,
     DocumentEncrypted,
     DocumentIsPicture,
     DocumentTooLarge,
@@ -21,16 +23,17 @@ from deepseek_r1.documents.errors import (
     PdfLocked,
     PictureHasNoText,
 )
+from deepseek_r1.documents.pictures import PageText, models_folder, picture_reader
 from deepseek_r1.documents.plain_text import with_joined_chinese
-from deepseek_r1.ocr import models_folder
-
-if TYPE_CHECKING:
-    from deepseek_r1.documents.picture_text import PageText
+from deepseek_r1.documents.reader_protocol import MAX_PX, DrawPage, PageDrawn, PageRows, send_rows
 
 MAX_PAGES: Final = 10_000
 _DRAWN_SIDE: Final = 2_000  # pixels of a page that is recognised: 170 dots an inch of A4
 _GARBAGE: Final = 0.3  # of a text's characters
 _MAX_BOOKMARKS = 5_000
+_MOST_CHARACTERS: Final = 50_000  # of a page
+_MOST_MARKS: Final = 200
+Rectangle = tuple[int, int, int, int]
 # PDFium's sign for a hyphen at a line's end, other signs that are no text; ligatures, and signs of
 # radicals that fonts have in the place of characters.
 _CLEANED = dict.fromkeys((0, 2, 13, 0xFFFE, 0xFFFF), "") | {
@@ -90,10 +93,8 @@ def write_pdf(path: Path, writer: BlockWriter, password: str = "") -> None:
 def _recognised(page: pdfium.PdfPage, writer: BlockWriter) -> PageText | None:
     if not writer.recognises:
         return None
-    from deepseek_r1.documents.picture_text import page_text  # noqa: PLC0415 - an extra
-
     drawn = page.render(scale=_DRAWN_SIDE / max(page.get_size()), rev_byteorder=True)
-    found = page_text(drawn.to_pil(), writer.progress)
+    found = picture_reader().page_text(drawn.to_pil(), writer.progress)
     return found if found.text else None
 
 
@@ -122,3 +123,43 @@ def _headings(document: pdfium.PdfDocument) -> dict[int, str]:
         if index is not None and (title := " ".join(bookmark.get_title().split())):
             found.setdefault(index + 1, title[:200])
     return found
+
+
+def draw_page(request: DrawPage, send: Callable[[PageRows], object]) -> PageDrawn:
+    """Draw a page, and send its rows. Raises DocumentDamaged, and what `opened_pdf` does."""
+    document = opened_pdf(Path(request.path), request.name)
+    if not 1 <= request.page <= len(document):
+        detail = tr("it has no page {n:,}", n=request.page)
+        raise DocumentDamaged(name=request.name, detail=detail)
+    page = document[request.page - 1]
+    page.set_rotation((page.get_rotation() - 90 * request.quarters) % 360)
+    scale = min(request.width_px / page.get_width(), MAX_PX / max(page.get_size()))
+    bitmap = page.render(scale=scale, rev_byteorder=True)
+    width, height, stride = bitmap.width, bitmap.height, bitmap.stride
+    send_rows(memoryview(bitmap.buffer).cast("B"), stride, (width, height), send)
+    marks = tuple(_places(page, request.marked, width, height)[:_MOST_MARKS])
+    return PageDrawn(width=width, height=height, marks=marks)
+
+
+def _places(page: pdfium.PdfPage, text: str, width: int, height: int) -> list[Rectangle]:
+    """The lines of each place of a text on a drawn page."""
+    shown = page.get_textpage()
+    count = min(shown.count_chars(), _MOST_CHARACTERS) if text else 0
+    codes = (pdfium_c.FPDFText_GetUnicode(shown, place) for place in range(count))
+    marks = list[Rectangle]()
+    for first, last in places_of_letters(text, map(chr, codes)):
+        lines = shown.count_rects(first, last - first + 1)
+        marks += [_on_picture(page, shown.get_rect(at), width, height) for at in range(lines)]
+    return marks
+
+
+def _on_picture(
+    page: pdfium.PdfPage, corners: tuple[float, ...], width: int, height: int
+) -> Rectangle:
+    left, bottom, right, top = corners
+    x, y, points = c_int(), c_int(), list[tuple[int, int]]()
+    for point in ((left, top), (right, bottom)):
+        pdfium_c.FPDF_PageToDevice(page, 0, 0, width, height, 0, *point, byref(x), byref(y))
+        points.append((min(max(x.value, 0), width), min(max(y.value, 0), height)))
+    (x0, x1), (y0, y1) = (sorted(each) for each in zip(*points, strict=True))
+    return x0, y0, x1 - x0, y1 - y0

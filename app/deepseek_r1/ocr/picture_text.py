@@ -4,14 +4,15 @@ import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import IO, Final, NamedTuple
+from typing import IO, Final
 
 from PIL import Image, ImageOps
 
 from deepseek_r1.core.i18n import tr
 from deepseek_r1.documents.block_writer import PICTURE_PAGE, BlockWriter
-from deepseek_r1.documents.document import PICTURE_LINE
+from deepseek_r1.documents.document import PICTURE_LINE, RecognisedPage
 from deepseek_r1.documents.errors import DocumentTooLarge, PictureHasNoText
+from deepseek_r1.documents.pictures import UNREAD, PageText, is_picture
 from deepseek_r1.documents.plain_text import with_joined_chinese
 from deepseek_r1.documents.reader_protocol import (
     MAX_PX,
@@ -20,8 +21,6 @@ from deepseek_r1.documents.reader_protocol import (
     PageRows,
     send_rows,
 )
-from deepseek_r1.ocr import is_picture
-from deepseek_r1.ocr.word_box import UNRECOGNISED, RecognisedPage
 
 _FORMATS: Final = ("PNG", "JPEG", "WEBP", "TIFF", "BMP", "GIF")
 _MOST_PIXELS: Final = 50_000_000  # 150 MB, and A4 at 600 dpi has 35
@@ -29,16 +28,13 @@ _MOST_SIDE: Final = 3_000  # more makes no letter clearer to the models
 _TOO_MANY_PIXELS: Final = (Image.DecompressionBombWarning, Image.DecompressionBombError)
 _MOST_PAGES: Final = 500
 _LEAST_SIDE, _LEAST_PIXELS = 64, 40_000  # of a picture in a document: smaller ones are signs
-# Not translated: a text has the same tokens whatever language the window speaks.
-UNREAD: Final = "[A picture that was not read.]"
 
 
-class PageText(NamedTuple):
-    """The text behind a line that names its source, how sure it is, its words; "" for none."""
+def load_models() -> None:
+    """Load what recognises, which is used until the process ends. Raises MemoryError."""
+    from deepseek_r1.ocr.recognition import load_models as load  # noqa: PLC0415 - as below
 
-    text: str
-    sure: float | None = None
-    page: RecognisedPage = UNRECOGNISED
+    load()
 
 
 def page_text(picture: Image.Image, alive: Callable[[], object]) -> PageText:

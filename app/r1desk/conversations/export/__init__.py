@@ -1,1 +1,0 @@
-"""Conversations as documents that other programs show: HTML and PDF."""
