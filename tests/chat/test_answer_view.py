@@ -150,7 +150,7 @@ def test_the_view_follows_the_stream_until_the_reader_scrolls_up(view, qtbot, sh
 def test_reading_progress_is_told_until_the_first_word(view: ChatView, qtbot: QtBot) -> None:
     view.show_branch([*view.messages, answer(50, "", state="streaming")])
     view.stream(50, PrefillProgress(done=1240, total=3800, cached=2560))
-    assert view.view(50)._status.text == "Reading 1,240 of 3,800 tokens (2,560 remembered)"
+    assert view.view(50)._status.label.text() == "Reading 1,240 of 3,800 tokens (2,560 remembered)"
     view.stream(50, AnswerDelta(text="Hi"))
     qtbot.waitUntil(lambda: view.view(50)._status is None)
 
@@ -256,10 +256,10 @@ def test_an_end_inside_the_thinking_is_explained_in_the_answers_place(view, show
 
 def test_a_queued_answer_says_what_it_waits_for_until_it_begins(view, show, drawn, qtbot):
     show([answer(2, "so far", state="streaming"), user(3, "next"), answer(4, "", state="queued")])
-    waiting = view.view(4).queued_row
-    assert waiting.accessibleName() == "Queued"
+    waiting = view.view(4).ways
+    assert waiting.label.text() == "Queued"
     with qtbot.waitSignal(view.requested) as requested:
-        qtbot.mouseClick(waiting.button, Qt.MouseButton.LeftButton)
+        qtbot.mouseClick(waiting.buttons[0], Qt.MouseButton.LeftButton)
     assert requested.args == [WithdrawQuestion(4)]
     view.stream(2, AnswerDelta(text=" and on"))
     drawn(view)
@@ -278,7 +278,7 @@ def test_tab_visits_the_ways_to_go_on_in_reading_order(view: ChatView, show: Sho
     ways = (ContextWay.LONGER, ContextWay.LEAVE_OUT, ContextWay.SUMMARY)
     options = tuple(ContextOption(way, way.value, "a price") for way in ways)
     view.show_context_options(ContextOptions(2, "It is full", options))
-    card = view.view(2).card
+    card = view.view(2).ways
     assert card.label.text() == "It is full"
     first, second, third = card.buttons
     assert first.nextInFocusChain() is second

@@ -19,7 +19,7 @@ from pytestqt.qtbot import QtBot
 
 from deepseek_r1.core import child_call
 from deepseek_r1.core.errors import R1Error
-from r1desk.chat.formulas import formula_child
+from r1desk.chat.formulas import formula_service
 from r1desk.chat.formulas.formula_service import WaitingFormulas
 from r1desk.conversations.conversation_export import ConversationExport, Writer
 from r1desk.conversations.pdf_writer import PdfWriter
@@ -219,7 +219,7 @@ def test_a_formula_that_never_comes_does_not_hold_the_closing_window_up(
     qtbot: QtBot, bridge: StoreBridge, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     silent = [sys.executable, "-c", "import time; time.sleep(600)"]
-    monkeypatch.setattr(formula_child, "_START_S", 600)
+    monkeypatch.setattr(formula_service, "_START_S", 600)
     monkeypatch.setattr(child_call, "child_command", lambda _kind: silent)
     stored(qtbot, bridge, conversation(("Pythagoras?", "\\(a^2+b^2\\)")))
     owner = QObject()

@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 from markdown_it.token import Token
 
 from r1desk.chat.formulas.delimiters import formula_at
-from r1desk.chat.formulas.formula_text import readable
+from r1desk.chat.messages.thinking import readable
 from r1desk.chat.text.markdown_blocks import groups_of, inlined
 
 

@@ -11,7 +11,7 @@ from pytestqt.qtbot import QtBot
 
 from deepseek_r1.core import child_call
 from deepseek_r1.memory import meter
-from r1desk.chat.formulas import FormulaKey, formula_child, formula_service
+from r1desk.chat.formulas import FormulaKey, formula_service
 from r1desk.chat.formulas.formula_service import FormulaService
 from r1desk.platform.helper_processes import window_and_helpers_mib
 from support.formula_corpus import FORMULAS
@@ -62,7 +62,7 @@ def test_many_formulas_are_set_in_any_number(service: FormulaService, qtbot: QtB
 
 def test_a_formula_that_hangs_is_given_up(service, qtbot, monkeypatch):
     settle(service, qtbot, HALF)
-    monkeypatch.setattr(formula_child, "_REPLY_S", 0.2)
+    monkeypatch.setattr(formula_service, "_REPLY_S", 0.2)
     psutil.Process(service.child.call.pid).suspend()
     first, second = FormulaKey("x", display=True), FormulaKey("y", display=True)
     settle(service, qtbot, first, second)

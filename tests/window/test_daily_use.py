@@ -18,7 +18,6 @@ from PySide6.QtWidgets import (
 from pytestqt.qtbot import QtBot
 
 from deepseek_r1.core.settings import SamplingSettings
-from r1desk.chat.messages.answer_boxes import ContinueRow
 from r1desk.chat.messages.stats_line import stats_line
 from r1desk.chat.messages.welcome import EXAMPLES
 from r1desk.conversations.conversation_intents import (
@@ -432,14 +431,13 @@ def test_a_message_that_still_waits_at_the_end_was_not_sent_and_can_be(qtbot, ow
     engine.answers(says("The end."))
     with ready_session(qtbot, own_profile, engine=engine) as session:
         wait_shown(qtbot, session, "And then?")
-        row = last_view(session).queued_row
-        assert row.accessibleName() == "Not sent."
-        assert last_view(session).continue_row is None
+        row = last_view(session).ways
+        assert row.label.text() == "Not sent."
         texts = [label.text() for label in last_view(session).findChildren(QLabel)]
         assert "stopped" not in texts
-        qtbot.waitUntil(row.button.isVisible)
-        assert row.button.text() == "Send"
-        click(row.button)
+        qtbot.waitUntil(row.buttons[0].isVisible)
+        assert row.buttons[0].text() == "Send"
+        click(row.buttons[0])
         wait_shown(qtbot, session, "The end.")
         wait_answered(qtbot, session)
         states = [message.state for message in session.chat.shown_branch]
@@ -611,7 +609,7 @@ def test_an_answer_that_was_continued_counts_all_of_its_tokens_after_a_close_in_
         press(Qt.Key.Key_Escape)
         wait_answered(qtbot, session)
         first = session.chat.shown_branch[-1].stats.completion_tokens
-        click(last_view(session).findChild(ContinueRow).buttons[0])
+        click(last_view(session).ways.buttons[0])
         qtbot.waitUntil(lambda: session.chat.answer is not None)
         qtbot.waitUntil(lambda: session.chat.answer.so_far.completion_tokens > 5)
     with running_session(qtbot, own_profile) as session:

@@ -6,7 +6,7 @@ import pytest
 from PySide6.QtCore import Qt
 from pytestqt.qtbot import QtBot
 
-from r1desk.chat.messages.answer_boxes import ContextCard
+from r1desk.chat.messages.answer_boxes import AnswerBox
 from r1desk.chat.messages.user_view import UserView
 from r1desk.shell.session import Session
 from support.engine_script import EngineScript, says, thinks_on
@@ -28,12 +28,12 @@ LONG = " ".join(f"The {n}th sheep jumps over the fence." for n in range(33))
 TURNS = ("Count sheep.", LONG, "Count more sheep.", LONG)
 
 
-def last_card(qtbot: QtBot, session: Session) -> ContextCard:
+def last_card(qtbot: QtBot, session: Session) -> AnswerBox:
     """The card below the last answer, once it has its ways."""
 
-    def card() -> ContextCard | None:
+    def card() -> AnswerBox | None:
         view = last_view(session) if session.chat.shown_branch else None
-        return view.card if view is not None else None
+        return view.ways if view is not None else None
 
     qtbot.waitUntil(lambda: (found := card()) is not None and len(found.buttons) >= 3)
     found = card()

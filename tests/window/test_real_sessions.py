@@ -146,7 +146,7 @@ def test_a_cut_answer_goes_on_as_the_uncut_one(qtbot: QtBot, own_profile: Path) 
         click(session.window.sidebar.new_button)
         session.chat_settings.set_sampling(greedy(12))
         begun = answered(qtbot, session, "Write about the sea.")
-        row = last_view(session).continue_row
+        row = last_view(session).ways
         assert row is not None
         session.chat_settings.set_sampling(greedy(24))
         click(row.buttons[0])
@@ -174,7 +174,7 @@ def test_a_conversation_goes_past_its_context_three_times_and_loses_nothing(qtbo
         return [message.content for message in session.chat.shown_branch[:-1]]
 
     def go_on(session: Session, way: ContextWay, question: str) -> None:
-        options, card = session.chat_feature.overflow.options, last_view(session).card
+        options, card = session.chat_feature.overflow.options, last_view(session).ways
         assert options is not None
         assert card is not None
         click(card.buttons[[option.way for option in options.options].index(way)])
@@ -275,7 +275,7 @@ def test_a_stopped_thought_goes_on_and_is_answered(qtbot: QtBot, own_profile: Pa
         wait_answered(qtbot, session)
         begun = session.chat.shown_branch[-1]
         assert not begun.content
-        row = last_view(session).continue_row
+        row = last_view(session).ways
         assert [button.text() for button in row.buttons] == ["Answer now", "Keep thinking"]
         click(row.buttons[1])
         wait_thinking(qtbot, session, len(begun.thinking) + 1)
@@ -284,12 +284,12 @@ def test_a_stopped_thought_goes_on_and_is_answered(qtbot: QtBot, own_profile: Pa
         longer = session.chat.shown_branch[-1]
         assert longer.thinking.startswith(begun.thinking)
         assert len(longer.thinking) > len(begun.thinking)
-        click(last_view(session).continue_row.buttons[0])
+        click(last_view(session).ways.buttons[0])
         wait_answered(qtbot, session)
         assert session.chat.shown_branch[-1].thinking == longer.thinking
         assert session.chat.shown_branch[-1].content
         assert last_view(session).thinking.end_note.text() == "Ended by “Answer now”."
-        assert last_view(session).continue_row is not None  # twelve tokens: it was cut
+        assert last_view(session).ways is not None  # twelve tokens: it was cut
 
 
 # ---- prompts on disk ----------------------------------------------------------------------------

@@ -9,7 +9,7 @@ from markdown_it.renderer import RendererHTML
 from markdown_it.token import Token
 
 from deepseek_r1.core.i18n import current_language, tr
-from r1desk.chat.formulas.formula_layout import FormulaLayout, GlyphOutlines
+from r1desk.chat.formulas.formula_layout import UNITS, FormulaLayout, GlyphOutlines
 from r1desk.chat.formulas.formula_service import FormulaService
 from r1desk.chat.formulas.markdown_math import formula_key, formula_source
 from r1desk.chat.text.block_splitter import MarkdownBlock
@@ -25,7 +25,6 @@ _CODE_CLASSES = {
     "code_name": "f",
     "code_error": "e",
 }
-_EM: Final = 1_000.0  # of a layout's units
 _MARGIN: Final = 60.0  # around, for letters that reach over their measures
 _LEAST_RULE: Final = 40.0
 _POLICY = "default-src 'none'; style-src 'unsafe-inline'"
@@ -213,9 +212,9 @@ def _formula_svg(
     above = max(0.0, layout.ascent) + _MARGIN
     width = layout.width + 2 * _MARGIN
     box = f"{-_MARGIN:g} {-above:g} {width:g} {above + below:g}"
-    style = f"width:{width / _EM:.3f}em;height:{(above + below) / _EM:.3f}em"
+    style = f"width:{width / UNITS:.3f}em;height:{(above + below) / UNITS:.3f}em"
     if not display:
-        style += f";vertical-align:{-below / _EM:.3f}em"
+        style += f";vertical-align:{-below / UNITS:.3f}em"
     shapes = "".join(_shape(part, outlines) for part in layout.decoded_parts())
     label = escape(layout.speech or source, quote=True)
     return (
@@ -225,33 +224,26 @@ def _formula_svg(
 
 
 def _shape(part: list[float | str], outlines: GlyphOutlines) -> str:
-    """One part; the layout was validated, so that colours and outlines hold no markup."""
+    """One part; the layout was validated, so that outlines hold no markup."""
     kind, *rest = part
-    colour = f' fill="{rest[-1]}"' if rest[-1] else ""
-    if kind == "glyph":
-        glyph, x, y, x_scale, y_scale, _ = rest
-        place = f"translate({x:g} {-float(y):g}) scale({x_scale:g} {-float(y_scale):g})"
-        return f'<path transform="{place}" d="{outlines[int(glyph)]}"{colour}/>'
     if kind == "character":
-        text, x, y, advance, _ = rest
-        return (
-            f'<text x="{x:g}" y="{-float(y):g}" font-size="{advance:g}"{colour}>'
-            f"{escape(str(text))}</text>"
-        )
+        text, x, y, advance = rest
+        place = f'x="{x:g}" y="{-float(y):g}" font-size="{advance:g}"'
+        return f"<text {place}>{escape(str(text))}</text>"
+    numbers = [float(value) for value in rest]
+    if kind == "glyph":
+        glyph, x, y, x_scale, y_scale = numbers
+        place = f"translate({x:g} {-y:g}) scale({x_scale:g} {-y_scale:g})"
+        return f'<path transform="{place}" d="{outlines[int(glyph)]}"/>'
     if kind == "rule":
-        x, y, width, height = (float(value) for value in rest[:4])
+        x, y, width, height = numbers
         thick = max(height, _LEAST_RULE)
         return (
             f'<rect x="{x:g}" y="{-(y + height / 2) - thick / 2:g}" '
-            f'width="{max(width, _LEAST_RULE):g}" height="{thick:g}"{colour}/>'
+            f'width="{max(width, _LEAST_RULE):g}" height="{thick:g}"/>'
         )
-    stroke = f' stroke="{rest[-1] or "currentColor"}"'
-    if kind == "line":
-        x1, y1, x2, y2, width = (float(value) for value in rest[:5])
-        return (
-            f'<line x1="{x1:g}" y1="{-y1:g}" x2="{x2:g}" y2="{-y2:g}" '
-            f'stroke-width="{max(width, _LEAST_RULE):g}"{stroke}/>'
-        )
-    outline, width = rest[0], float(rest[1])
-    drawn = f' fill="none" stroke-width="{width:g}"{stroke}' if width else colour
-    return f'<path transform="scale(1 -1)" d="{outline}"{drawn}/>'
+    x1, y1, x2, y2, width = numbers
+    return (
+        f'<line x1="{x1:g}" y1="{-y1:g}" x2="{x2:g}" y2="{-y2:g}" '
+        f'stroke-width="{max(width, _LEAST_RULE):g}" stroke="currentColor"/>'
+    )

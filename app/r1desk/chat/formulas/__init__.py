@@ -1,7 +1,7 @@
 """Typesetting of LaTeX formulas: found in Markdown, set in a child process, painted with Qt.
 
-The child imports `formula_worker` and `svg_reader`, and none of these imports Qt: the child stays
-small. The bounds of a formula are the same in the window and in the child.
+The child imports `formula_worker`, which imports no Qt: the child stays small. The bounds of a
+formula are the same in the window and in the child.
 """
 
 from typing import Final, NamedTuple

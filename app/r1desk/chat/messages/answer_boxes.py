@@ -1,21 +1,27 @@
 """Boxes and lines above and below an answer: progress, sources, how it ended, ways on."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from functools import partial
+from typing import NamedTuple
 
 from PySide6.QtCore import QRectF, Qt
 from PySide6.QtGui import QColor, QPainter, QPaintEvent, QPen
-from PySide6.QtWidgets import QHBoxLayout, QLabel, QPushButton, QVBoxLayout, QWidget
+from PySide6.QtWidgets import (
+    QHBoxLayout,
+    QLabel,
+    QProgressBar,
+    QPushButton,
+    QVBoxLayout,
+    QWidget,
+)
 
 from deepseek_r1.core.events import FinishReason
 from deepseek_r1.core.i18n import N_, tr, trn
 from r1desk.chat.text import display_text as fit
 from r1desk.chat.text.attachment_chip import Chip, ChipButton, ChipChoice
-from r1desk.chat.text.buttons import text_button
 from r1desk.chat.text.text_style import TextStyle
 from r1desk.chat.values.intents import (
     ChangePassages,
-    ContextOption,
     ContextOptions,
     ContinueAnswer,
     Intent,
@@ -25,11 +31,10 @@ from r1desk.chat.values.intents import (
     TakeWay,
     WithdrawQuestion,
 )
-from r1desk.chat.values.message import can_go_on, ended_inside_thinking
+from r1desk.chat.values.message import can_go_on, ended_inside_thinking, fills_context
 from r1desk.store import AnswerSources, ChatMessage
-from r1desk.theme.fonts import scaled
-from r1desk.widgets.layouts import FittedWidget, filled
-from r1desk.widgets.text_label import call_with
+from r1desk.widgets.layouts import FittedWidget, filled, keep_place
+from r1desk.widgets.text_label import ElidedLabel, call_with, selectable_label
 
 _MAX_ERROR = 4_000
 _NAMED = 3  # sources that have a chip each
@@ -65,7 +70,7 @@ def note_for(message: ChatMessage) -> str:
 
 
 def can_continue(message: ChatMessage) -> bool:
-    """Whether a `ContinueRow` belongs below an answer: it was cut, and the context has room."""
+    """Whether an answer can go on: it was cut, and the context has room."""
     return can_go_on(message) and _reason(message) is not FinishReason.CONTEXT
 
 
@@ -73,87 +78,87 @@ def _reason(message: ChatMessage) -> FinishReason:
     return message.stats.finish_reason if message.stats else FinishReason.CANCELLED
 
 
-class StatusLine(QWidget):
+class StatusLine(FittedWidget):
     """A line on what the engine does before the first word, with a bar if `fraction` is known."""
 
     def __init__(self, style: TextStyle, parent: QWidget) -> None:
         super().__init__(parent)
-        self._style = style
-        self._fraction: float | None = None
-        self.text = ""
-        self.setFont(scaled(style.font, 0.94))
+        self.label = ElidedLabel(self)
+        style.dress(self.label, scale=0.94)
+        self._bar = QProgressBar(self, textVisible=False, maximum=1_000)
+        self._bar.setMaximumWidth(round(style.em_px * 18))
+        keep_place(self._bar)
+        below = round(style.em_px * 0.3)
+        filled(QVBoxLayout(self), self.label, self._bar, spacing=4, margins=(0, 0, 0, below))
 
     def show_status(self, text: str, fraction: float | None = None) -> None:
         """Show `text`, and progress from 0 to 1 if known."""
-        self.text = text
-        self._fraction = None if fraction is None else min(max(fraction, 0.0), 1.0)
-        self.setAccessibleName(text)
-        self.update()
-
-    def fit_width(self, width: int) -> int:
-        height = round(self._style.em_px * 2.1)
-        self.resize(width, height)
-        return height
-
-    def paintEvent(self, _event: QPaintEvent) -> None:
-        em, colours = self._style.em_px, self._style.colours
-        painter = QPainter(self)
-        painter.setRenderHint(QPainter.RenderHint.Antialiasing)
-        painter.setPen(colours.dim)
-        line = QRectF(0, 0, self.width(), em * 1.3)
-        text = painter.fontMetrics().elidedText(
-            self.text, Qt.TextElideMode.ElideRight, self.width()
-        )
-        painter.drawText(line, Qt.AlignmentFlag.AlignVCenter | Qt.AlignmentFlag.AlignLeft, text)
-        if self._fraction is None:
-            return
-        painter.setPen(Qt.PenStyle.NoPen)
-        bar = QRectF(0, em * 1.5, min(self.width(), em * 18), max(4.0, em * 0.22))
-        radius = bar.height() / 2
-        painter.setBrush(colours.track)
-        painter.drawRoundedRect(bar, radius, radius)
-        bar.setWidth(max(bar.height(), bar.width() * self._fraction))
-        painter.setBrush(colours.accent)
-        painter.drawRoundedRect(bar, radius, radius)
+        self.label.setText(text)
+        self._bar.setAccessibleName(text)
+        self._bar.setVisible(fraction is not None)
+        self._bar.setValue(round(1_000 * (fraction or 0.0)))
 
 
-class QueuedRow(FittedWidget):
-    """Says that an answer waits for its turn, or waited at the end; takes back or sends it."""
+class Way(NamedTuple):
+    """A button below an answer: what it says and asks for, and what that costs."""
+
+    title: str
+    intent: Intent
+    price: str = ""
+    possible: bool = True
+
+
+class WaysRow(FittedWidget):
+    """Buttons beside each other, and why they are there."""
 
     def __init__(
-        self, message: ChatMessage, style: TextStyle, request: Request, parent: QWidget
+        self, text: str, ways: Sequence[Way], style: TextStyle, request: Request, parent: QWidget
     ) -> None:
         super().__init__(parent)
-        if message.state == "queued":
-            text = tr("Queued")
-            sign, name = "close", tr("Withdraw")
-            intent: Intent = WithdrawQuestion(message.id)
-        else:
-            text, sign, name = message.error_text, "send", tr("Send")
-            intent = Regenerate(message.id)
-        label = QLabel(text, self)
-        style.dress(label, scale=0.94)
-        self.setAccessibleName(text)
-        self.button = text_button(sign, name, self)
-        call_with(self.button.clicked, request, intent)
-        row = filled(QHBoxLayout(self), label, self.button, spacing=round(style.em_px * 0.5))
-        row.addStretch(1)
-
-
-class _Box(FittedWidget):
-    """A frame around a text that wraps."""
-
-    def __init__(
-        self, text: str, style: TextStyle, edge: QColor, fill: QColor | None, parent: QWidget
-    ) -> None:
-        super().__init__(parent)
-        self._style, self._edge, self._fill = style, edge, fill
+        row = filled(QHBoxLayout(self), spacing=round(style.em_px * 0.5))
+        self.buttons = [_way_button(way, request, self) for way in ways]
+        for button in self.buttons:
+            row.addWidget(button, 0, Qt.AlignmentFlag.AlignTop)
         self.label = QLabel(text, self)
         self.label.setWordWrap(True)
+        style.dress(self.label, scale=0.94)
+        row.addWidget(self.label, 1, Qt.AlignmentFlag.AlignVCenter)
+
+
+class AnswerBox(FittedWidget):
+    """A frame around a text, and below it each way to go on with its price.
+
+    `edge` and `fill` are its colours; the text of one without a filling is dim.
+    """
+
+    def __init__(
+        self,
+        text: str,
+        ways: Sequence[Way],
+        style: TextStyle,
+        request: Request,
+        parent: QWidget,
+        *,
+        edge: QColor,
+        fill: QColor | None = None,
+    ) -> None:
+        super().__init__(parent)
+        self._edge, self._fill = edge, fill
+        self.label = selectable_label(text)
         style.dress(self.label, dim=fill is None)
         self.setAccessibleName(text)
         pad = round(style.em_px * 0.75)
-        self._column = filled(QVBoxLayout(self), self.label, spacing=0, margins=(pad,) * 4)
+        column = filled(QVBoxLayout(self), self.label, spacing=0, margins=(pad,) * 4)
+        self.buttons = [_way_button(way, request, self) for way in ways]
+        for way, button in zip(ways, self.buttons, strict=True):
+            column.addSpacing(round(style.em_px * 0.6))
+            column.addWidget(button, 0, Qt.AlignmentFlag.AlignLeft)
+            if way.price:
+                price = QLabel(way.price, self)
+                price.setWordWrap(True)
+                style.dress(price, scale=0.9)
+                column.addSpacing(round(style.em_px * 0.15))
+                column.addWidget(price)
 
     def paintEvent(self, _event: QPaintEvent) -> None:
         painter = QPainter(self)
@@ -164,89 +169,74 @@ class _Box(FittedWidget):
         painter.drawRoundedRect(QRectF(self.rect()).adjusted(0.5, 0.5, -0.5, -0.5), 8, 8)
 
 
-class AnswerNote(_Box):
-    """A dim remark in the place of an answer that was not written."""
+def _way_button(way: Way, request: Request, parent: QWidget) -> QPushButton:
+    button = QPushButton(way.title, parent)
+    button.setEnabled(way.possible)
+    button.setAccessibleDescription(way.price)
+    call_with(button.clicked, request, way.intent)
+    return button
 
-    def __init__(self, text: str, style: TextStyle, parent: QWidget) -> None:
-        super().__init__(text, style, style.colours.edge, None, parent)
 
-
-class ErrorBox(_Box):
-    """An error, in the colour of danger, and a button to try again."""
-
-    def __init__(
-        self, message: ChatMessage, style: TextStyle, request: Request, parent: QWidget
-    ) -> None:
-        colours = style.colours
+def note_or_error(
+    message: ChatMessage, style: TextStyle, request: Request, parent: QWidget
+) -> AnswerBox | None:
+    """Why there is no answer, or the error that ended it."""
+    colours = style.colours
+    if message.state == "failed" and not fills_context(message):
         text = (message.error_text or tr("The answer failed."))[:_MAX_ERROR]
-        shown = fit.breakable(fit.code(text))
-        super().__init__(shown, style, colours.error_edge, colours.error_background, parent)
-        self.label.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
-        again = QPushButton(tr("Try again"), self)
-        call_with(again.clicked, request, Regenerate(message.id))
-        self._column.addSpacing(round(style.em_px * 0.6))
-        self._column.addWidget(again, 0, Qt.AlignmentFlag.AlignLeft)
-        self.setAccessibleName(tr("Error: {reason}", reason=text))
+        again = [Way(tr("Try again"), Regenerate(message.id))]
+        shown, edge = fit.breakable(fit.code(text)), colours.error_edge
+        box = AnswerBox(
+            shown, again, style, request, parent, edge=edge, fill=colours.error_background
+        )
+        box.setAccessibleName(tr("Error: {reason}", reason=text))
+        return box
+    note = note_for(message)
+    return AnswerBox(note, (), style, request, parent, edge=colours.edge) if note else None
 
 
-class ContextCard(_Box):
-    """In a full context, where nothing is wrong: a button with its price for each way to go on."""
-
-    def __init__(self, heading: str, style: TextStyle, request: Request, parent: QWidget) -> None:
-        colours = style.colours
-        super().__init__(heading, style, colours.accent, colours.code_background, parent)
-        self._request = request
-        self.buttons: list[QPushButton] = []  # of the ways, those that cannot be taken too
-
-    def show_options(self, shown: ContextOptions) -> None:
-        """Show these ways, once."""
-        self.label.setText(shown.heading)
-        self.setAccessibleName(shown.heading)
-        for option in shown.options:
-            self._add_way(option)
-
-    def _add_way(self, option: ContextOption) -> None:
-        button = QPushButton(option.title, self)
-        button.setEnabled(option.possible)
-        button.setAccessibleDescription(option.price)
-        call_with(button.clicked, self._request, TakeWay(option.way))
-        self.buttons.append(button)
-        price = QLabel(option.price, self)
-        price.setWordWrap(True)
-        self._style.dress(price, scale=0.9)
-        self._column.addSpacing(round(self._style.em_px * 0.6))
-        self._column.addWidget(button, 0, Qt.AlignmentFlag.AlignLeft)
-        self._column.addSpacing(round(self._style.em_px * 0.15))
-        self._column.addWidget(price)
+def ways_on(  # noqa: PLR0917 - what decides, and what a widget needs
+    message: ChatMessage,
+    options: ContextOptions | None,
+    is_last: bool,
+    style: TextStyle,
+    request: Request,
+    parent: QWidget,
+) -> AnswerBox | WaysRow | None:
+    """The ways to go on: in a full context those of `options`, from the queue, from a cut."""
+    if options or (message.state == "failed" and fills_context(message)):
+        text = options.heading if options else message.error_text
+        ways = [
+            Way(option.title, TakeWay(option.way), option.price, option.possible)
+            for option in (options.options if options else ())
+        ]
+        edge, fill = style.colours.accent, style.colours.code_background
+        return AnswerBox(text, ways, style, request, parent, edge=edge, fill=fill)
+    if message.state == "queued":
+        text, ways = tr("Queued"), [Way(tr("Withdraw"), WithdrawQuestion(message.id))]
+    elif message.state == "stopped" and message.error is not None:  # it was never sent
+        text, ways = message.error_text, [Way(tr("Send"), Regenerate(message.id))]
+    elif is_last and can_continue(message):
+        text, ways = _cut_text(message), _ways_from_cut(message)
+    else:
+        return None
+    return WaysRow(text, ways, style, request, parent)
 
 
-class ContinueRow(FittedWidget):
-    """Says why an answer ended early, and has the ways to go on from its text or its thought."""
+def _ways_from_cut(message: ChatMessage) -> list[Way]:
+    go_on = ContinueAnswer(message.id)
+    if ended_inside_thinking(message):
+        answer = ContinueAnswer(message.id, closes_thinking=True)
+        return [Way(tr("Answer now"), answer), Way(tr("Keep thinking"), go_on)]
+    return [Way(tr("Continue") if message.content.strip() else tr("Answer now"), go_on)]
 
-    def __init__(
-        self, message: ChatMessage, style: TextStyle, request: Request, parent: QWidget
-    ) -> None:
-        super().__init__(parent)
-        ways = {tr("Continue"): ContinueAnswer(message.id)}
-        if inside := ended_inside_thinking(message):
-            ways = {
-                tr("Answer now"): ContinueAnswer(message.id, closes_thinking=True),
-                tr("Keep thinking"): ContinueAnswer(message.id),
-            }
-        elif not message.content.strip():
-            ways = {tr("Answer now"): ContinueAnswer(message.id)}
-        row = filled(QHBoxLayout(self), spacing=round(style.em_px * 0.5))
-        self.buttons: list[QPushButton] = []
-        for text, intent in ways.items():
-            button = QPushButton(text, self)
-            call_with(button.clicked, request, intent)
-            row.addWidget(button, 0, Qt.AlignmentFlag.AlignTop)
-            self.buttons.append(button)
-        cut = None if inside or message.state == "failed" else _CUT.get(_reason(message))
-        reason = QLabel(tr(cut) if cut else "")
-        reason.setWordWrap(True)
-        style.dress(reason, scale=0.94)
-        row.addWidget(reason, 1, Qt.AlignmentFlag.AlignVCenter)
+
+def _cut_text(message: ChatMessage) -> str:
+    """Why an answer ended early, where nothing else says it."""
+    if message.state == "failed" or ended_inside_thinking(message):
+        return ""
+    cut = _CUT.get(_reason(message))
+    return tr(cut) if cut else ""
 
 
 def source_chips(message: ChatMessage, sources: AnswerSources, request: Request) -> Iterator[Chip]:

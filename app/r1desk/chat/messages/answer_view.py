@@ -8,15 +8,12 @@ from PySide6.QtWidgets import QWidget
 from deepseek_r1.core.events import ThinkingEnd
 from deepseek_r1.core.i18n import tr
 from r1desk.chat.messages.answer_boxes import (
-    AnswerNote,
-    ContextCard,
-    ContinueRow,
-    ErrorBox,
-    QueuedRow,
+    AnswerBox,
     StatusLine,
-    can_continue,
-    note_for,
+    WaysRow,
+    note_or_error,
     source_chips,
+    ways_on,
 )
 from r1desk.chat.messages.editable_message import EditableMessage, MessageTools
 from r1desk.chat.messages.thinking import ThinkingBox
@@ -25,7 +22,6 @@ from r1desk.chat.text.buttons import BUTTON_INSET_EM
 from r1desk.chat.text.inline_renderer import SOURCE
 from r1desk.chat.text.markdown_view import MarkdownView
 from r1desk.chat.values.intents import ContextOptions, OpenAttachment, OpenLink
-from r1desk.chat.values.message import fills_context
 from r1desk.store import ChatMessage
 from r1desk.widgets.layouts import discard
 
@@ -42,13 +38,10 @@ class AnswerView(EditableMessage):
         super().__init__(message, tools, parent)
         self._open_thinking = open_thinking
         self._context_options: ContextOptions | None = None
-        self.card: ContextCard | None = None
-        self.continue_row: ContinueRow | None = None
+        self.ways: AnswerBox | WaysRow | None = None
         self.thinking: ThinkingBox | None = None
         self._status: StatusLine | None = None
-        self.queued_row: QueuedRow | None = None
-        self._error: ErrorBox | None = None
-        self.note: AnswerNote | None = None
+        self.note: AnswerBox | None = None  # or the error
         self.sources: AttachmentRow | None = None
         self.body = self._new_body()
         self.setAccessibleName(tr("Answer"))
@@ -63,7 +56,7 @@ class AnswerView(EditableMessage):
             self.body.load(message.content, final=False)
         elif message.state == "queued":
             self.body.load("", final=False)
-            self.queued_row = QueuedRow(message, self._style, self._request, self)
+            self._show_ways_on()
         else:
             self.body.load(message.content)
             self._conclude()
@@ -169,17 +162,11 @@ class AnswerView(EditableMessage):
 
     def _conclude(self) -> None:
         message = self._message
-        discard(self._error, self.note, self._footer, self.sources, self.queued_row)
-        self._error = self.note = self.sources = self.queued_row = None
-        if note := note_for(message):
-            self.note = AnswerNote(note, self._style, self)
+        discard(self.note, self._footer, self.sources)
+        self.sources = None
+        self.note = note_or_error(message, self._style, self._request, self)
+        if self.note is not None:
             self.note.show()
-        if message.state == "stopped" and message.error is not None:  # it was never sent
-            self.queued_row = QueuedRow(message, self._style, self._request, self)
-            self.queued_row.show()
-        if message.state == "failed" and not fills_context(message):
-            self._error = ErrorBox(message, self._style, self._request, self)
-            self._error.show()
         if message.content and message.sources is not None:
             self.sources = AttachmentRow(self)
             self.sources.setAccessibleName(tr("Sources"))
@@ -189,17 +176,11 @@ class AnswerView(EditableMessage):
         self._show_ways_on()
 
     def _show_ways_on(self) -> None:
-        message = self._message
-        discard(self.card, self.continue_row)
-        self.card = self.continue_row = None
-        if self._context_options or (message.state == "failed" and fills_context(message)):
-            self.card = ContextCard(message.error_text, self._style, self._request, self)
-            if self._context_options:
-                self.card.show_options(self._context_options)
-            self.card.show()
-        elif self._is_last and can_continue(message):
-            self.continue_row = ContinueRow(message, self._style, self._request, self)
-            self.continue_row.show()
+        options, is_last = self._context_options, self._is_last
+        discard(self.ways)
+        self.ways = ways_on(self._message, options, is_last, self._style, self._request, self)
+        if self.ways is not None:
+            self.ways.show()
 
     def _set_text_visible(self, visible: bool) -> None:
         self.body.setVisible(visible)
@@ -212,13 +193,11 @@ class AnswerView(EditableMessage):
         body = self.editor or (self.body if self.body.source else None)
         parts = (
             (self.thinking, 0.45),
-            (self._status or self.queued_row, 0.3),
+            (self._status, 0.3),
             (body, 0.45),
             (self.sources, 0.3),
             (self.note, 0.45),
-            (self._error, 0.45),
-            (self.card, 0.45),
-            (self.continue_row, 0.3),
+            (self.ways, 0.45),
         )
         for part, gap in parts:
             if part:

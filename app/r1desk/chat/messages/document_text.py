@@ -1,23 +1,40 @@
 """The text of a document, filled in bit by bit, with a place marked."""
 
+import re
 from bisect import bisect_right
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from enum import Enum, auto
+from itertools import groupby
+from unicodedata import east_asian_width
 
 from PySide6.QtCore import QTimer, Signal, Slot
 from PySide6.QtGui import QColor, QFont, QTextCharFormat, QTextCursor, QTextDocument
 from PySide6.QtWidgets import QTextEdit
 
-from deepseek_r1.documents.document import BETWEEN_BLOCKS, Passage, Place
+from deepseek_r1.documents.document import BETWEEN_BLOCKS, PICTURE_MARK, Passage, Place
 from r1desk.chat.text import display_text as fit
 from r1desk.chat.text.colours import chat_colours
 from r1desk.chat.text.editor import PlainEdit
-from r1desk.chat.text.passage_lines import LineKind, passage_lines, place_of
 from r1desk.theme.fonts import mono
 
 _SLICE = 40_000  # characters that are added at a time
 _MARK_ALPHA = 80
 _HEADING_SIZE = 1.2  # of the text's
 _BACKWARD = QTextDocument.FindFlag.FindBackward
+_CELLS = " | "
+_MOST_COLUMNS = 72  # characters of a table whose cells stand below each other
+_TERMS = 12  # with which a marked text begins and ends
+
+
+class LineKind(Enum):
+    """The form that a line has."""
+
+    TEXT = auto()
+    HEADING = auto()
+    ROW = auto()
+
+
+Line = tuple[LineKind, str]
 
 
 def passages_of(text: str) -> list[Passage]:
@@ -90,7 +107,8 @@ class DocumentText(PlainEdit):
             number = len(self._starts)
             cursor.insertText(self._gap_above(number), formats[LineKind.TEXT])
             self._starts.append(cursor.position())
-            for kind, line in passage_lines(self._passages[number]):
+            for at, (kind, line) in enumerate(_lines(self._passages[number])):
+                cursor.insertText("\n" if at else "", formats[LineKind.TEXT])
                 cursor.insertText(self._shown_text(line), formats[kind])
             added += len(self._passages[number].text)
         cursor.endEditBlock()
@@ -130,7 +148,7 @@ class DocumentText(PlainEdit):
         else:
             cursor.movePosition(cursor.MoveOperation.End, QTextCursor.MoveMode.KeepAnchor)
         shown = cursor.selectedText()
-        if (found := place_of(self._shown_text(marked), shown)) is None:
+        if (found := _place_in(shown, self._shown_text(marked))) is None:
             return None
         # Qt counts characters beyond the first 65,536 twice.
         first, last = (len(shown[:at].encode("utf-16-le")) // 2 for at in found)
@@ -145,3 +163,52 @@ class DocumentText(PlainEdit):
         if self._starts:
             middle = self.cursorForPosition(self.contentsRect().center()).position()
             self.scrolled_to.emit(max(0, bisect_right(self._starts, middle) - 1))
+
+
+def _lines(passage: Passage) -> Iterator[Line]:
+    """The lines of a passage as they are shown; the cells of a table stand below each other."""
+    at, lines, headings = 0, list[Line](), set(passage.headings)
+    for line in passage.text.split("\n"):
+        kind = LineKind.HEADING if at in headings else LineKind.TEXT
+        if passage.place.sure is None or not PICTURE_MARK.fullmatch(line):  # that stands above
+            lines.append((LineKind.ROW if _CELLS in line else kind, line))
+        at += len(line) + 1
+    for number in range(len(lines) - 2, 0, -1):  # readers put a blank line between two rows
+        (above, _), (_, line), (below, _) = lines[number - 1 : number + 2]
+        if not line and above is below is LineKind.ROW:
+            del lines[number]
+    for kind, run in groupby(lines, key=lambda each: each[0]):
+        texts = [text for _, text in run]
+        yield from (
+            (kind, text) for text in (_in_columns(texts) if kind is LineKind.ROW else texts)
+        )
+
+
+def _in_columns(rows: Sequence[str]) -> list[str]:
+    cells = [row.split(_CELLS) for row in rows]
+    count = max(map(len, cells))
+    widths = [max(_width(row[at]) for row in cells if at < len(row)) for at in range(count)]
+    if sum(widths) + len(_CELLS) * count > _MOST_COLUMNS:
+        return [" │ ".join(row) for row in cells]
+    padded = (
+        [cell + " " * (width - _width(cell)) for cell, width in zip(row, widths, strict=False)]
+        for row in cells
+    )
+    return [" │ ".join(row).rstrip() for row in padded]
+
+
+def _width(text: str) -> int:
+    return len(text) + sum(east_asian_width(each) in "WF" for each in text)
+
+
+def _place_in(shown: str, marked: str) -> tuple[int, int] | None:
+    """Where a text stands in one that is shown, whose spaces and signs may be others."""
+    terms = re.findall(r"\w+", marked)
+    if not terms:
+        return None
+    first, last = (r"\W+".join(map(re.escape, some)) for some in (terms[:_TERMS], terms[-_TERMS:]))
+    if (start := re.search(first, shown)) is None:
+        return None
+    begin = max(start.start(), start.end() - len(marked))
+    end = re.compile(rf"{last}[^\w\s]*").search(shown, begin)
+    return start.start(), end.end() if end is not None else start.end()

@@ -1,6 +1,9 @@
 """The model's thinking: one line with its duration and last words, and all of it when opened."""
 
+import re
 import time
+import unicodedata
+from typing import Final
 
 from PySide6.QtCore import QRectF, QTimer, Signal, Slot
 from PySide6.QtGui import QPainter, QPaintEvent
@@ -8,7 +11,6 @@ from PySide6.QtWidgets import QPushButton, QWidget
 
 from deepseek_r1.core.events import ThinkingEnd
 from deepseek_r1.core.i18n import N_, tr
-from r1desk.chat.formulas.formula_text import readable
 from r1desk.chat.text import display_text as fit
 from r1desk.chat.text.buttons import BUTTON_INSET_EM, text_button
 from r1desk.chat.text.markdown_view import MarkdownView
@@ -28,6 +30,14 @@ _END_NOTES = {
     ThinkingEnd.REQUEST: N_("Ended by “Answer now”."),
 }
 _LAST_LINE_CHARACTERS = 400  # of the end of the thinking, searched for its last line
+_SIGNS: Final = {
+    "times": "×", "cdot": "·", "div": "÷", "pm": "±", "le": "≤", "leq": "≤", "ge": "≥", "geq": "≥",
+    "ne": "≠", "neq": "≠", "approx": "≈", "equiv": "≡", "infty": "∞", "sqrt": "√", "sum": "∑",
+    "prod": "∏", "int": "∫", "to": "→", "rightarrow": "→", "Rightarrow": "⇒", "implies": "⇒",
+    "in": "∈", "cup": "∪", "cap": "∩", "subset": "⊂", "partial": "∂", "nabla": "∇", "angle": "∠",
+    "circ": "°", "ldots": "…", "cdots": "…", "dots": "…", "quad": " ", "left": "", "right": "",
+}  # fmt: skip
+_POWERS = str.maketrans("0123456789", "⁰¹²³⁴⁵⁶⁷⁸⁹")
 
 
 class ThinkingBox(QWidget):
@@ -210,3 +220,42 @@ def last_line_of(text: str) -> str:
     line = next((line for line in reversed(lines) if any(c.isalnum() for c in line)), "")
     ends = [line.rfind(mark, 0, -1) for mark in (". ", "? ", "! ", "。", "？", "！")]
     return line[max(ends) + 1 :].strip() if len(line) > 80 and max(ends) > 0 else line
+
+
+def _sign(command: re.Match[str]) -> str:
+    name = command[1]
+    if name in _SIGNS:
+        return _SIGNS[name]
+    size = "CAPITAL" if name[0].isupper() else "SMALL"
+    try:
+        return unicodedata.lookup(f"GREEK {size} LETTER {name}")
+    except KeyError:
+        return command[0]
+
+
+def _power(found: re.Match[str]) -> str:
+    return (found[1] or found[2]).translate(_POWERS)
+
+
+_STEPS: Final = (
+    (re.compile(r"\$\$|\*\*|\\[()\[\]]|\\(?:text|mathrm|mathbf|boxed|operatorname) *(?=\{)"), ""),
+    (re.compile(r"\$(?! )(?=[^$\\^_=]*[\\^_=]|\w\$)([^$]+)(?<! )\$"), r"\1"),
+    (re.compile(r"\$(?=[^$ \d][^$\\^_=]*[\\^_=][^$]*\Z)"), ""),  # its end has not come
+    (re.compile(r"\^(?:([0-9])|\{([0-9]+)\})"), _power),
+    (re.compile(r"\\([A-Za-z]+)"), _sign),
+    (re.compile(r"√ *\{(\w*[^\w{}][^{}]*)\}"), r"√(\1)"),
+    (re.compile(r"√ *\{(\w*)\}"), r"√\1"),
+    (re.compile(r"\\[dt]?frac *\{(√?\w+)\} *\{(√?\w+)\}"), r"\1/\2"),
+    (re.compile(r"\\[dt]?frac *\{([^{}]*)\} *\{([^{}]*)\}"), r"(\1)/(\2)"),
+    (re.compile(r"\\[,;:! ]|\\\\|&"), " "),
+    (re.compile(r"[{}]"), ""),
+)
+
+
+def readable(line: str) -> str:
+    r"""`line` without delimiters and commands: `\(5^2 \times \frac{1}{2}\)` is "5² × 1/2"."""
+    if not any(sign in line for sign in ("\\", "$", "**")):
+        return line
+    for pattern, by in _STEPS:
+        line = pattern.sub(by, line)
+    return line

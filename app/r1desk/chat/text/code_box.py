@@ -3,7 +3,7 @@
 import math
 from collections.abc import Iterator
 
-from PySide6.QtCore import QMimeData, QRectF, Signal, Slot
+from PySide6.QtCore import QMimeData, QRectF
 from PySide6.QtGui import (
     QBrush,
     QPainter,
@@ -20,27 +20,20 @@ from PySide6.QtWidgets import QLabel, QTextEdit, QToolButton, QWidget
 
 from deepseek_r1.core.i18n import tr
 from r1desk.chat.text import display_text
-from r1desk.chat.text.buttons import copy_button, text_button
+from r1desk.chat.text.buttons import copy_button
 from r1desk.chat.text.highlight import coloured
 from r1desk.chat.text.message_selection import MessageTextBox
 from r1desk.chat.text.text_style import TextStyle
 from r1desk.chat.text.time_slicer import Slicer
-from r1desk.theme.icons import icon
 
-FOLD_OVER = 80  # lines; a longer block is folded
-FOLDED_LINES = 60  # that are shown of it
 _MAX_LINE = 2_000  # characters; a longer one is drawn in several
 _RADIUS = 8.0
 _LINE_HEIGHT = 125.0  # percent
 
 
 class CodeBox(QWidget):
-    """One code block, or one part of a long one (`continued`: no header of its own).
+    """One code block, or one part of a long one (`continued`: no header of its own)."""
 
-    A block of more than `FOLD_OVER` lines shows the first `FOLDED_LINES` and a button.
-    """
-
-    fold_changed = Signal()  # the user wants to see more or less of it; the height differs
     lead_em = 0.7  # the space above
 
     def __init__(
@@ -50,23 +43,17 @@ class CodeBox(QWidget):
         self._style, self._slicer, self.language = style, slicer, language
         self.continued = continued
         self.followed = False  # another part comes right below
-        self._parts: list[str] = []  # of later boxes
+        self._parts: list[str] = []  # the code of later boxes
         self._code = ""
         self._shown = ""
-        self._final = False
-        self._unfolded = False  # by the user
         self._text = CodeText(style, self)
         self._label: QLabel | None = None
         self._copy: QToolButton | None = None
-        self._fold: QToolButton | None = None  # made for a long block
         if not continued:
-            self._make_header()
+            self._label = QLabel(display_text.code(language)[:40] or tr("Code"), self)
+            style.dress(self._label, scale=0.88)
+            self._copy = copy_button(tr("Copy code"), lambda: self.code, self)
         self._text.setAccessibleName(tr("Code in {language}", language=language or tr("Code")))
-
-    def _make_header(self) -> None:
-        self._label = QLabel(display_text.code(self.language)[:40] or tr("Code"), self)
-        self._style.dress(self._label, scale=0.88)
-        self._copy = copy_button(tr("Copy code"), lambda: self.code, self)
 
     @property
     def code(self) -> str:
@@ -76,30 +63,10 @@ class CodeBox(QWidget):
     def add_part(self, code: str) -> None:
         """Tell the first box what a later one shows, so that copying takes all."""
         self._parts.append(code)
-        self._update_fold()
-
-    @property
-    def line_count(self) -> int:
-        """The lines of this box and of the boxes that continue it."""
-        return sum(part.count("\n") + 1 for part in [self._code, *self._parts])
-
-    @property
-    def is_folded(self) -> bool:
-        """True while only the first lines are shown; boxes that continue it are hidden."""
-        return not (self.continued or self._unfolded) and self.line_count > FOLD_OVER
 
     def set_code(self, code: str, *, final: bool) -> None:
         """Show `code`; colours come when it is final."""
         self._code = code
-        self._final = final
-        self._show_code()
-
-    def _show_code(self) -> None:
-        """Draw what is to be seen of the code."""
-        self._update_fold()
-        code = self._code
-        if self.is_folded:
-            code = "\n".join(code.split("\n", FOLDED_LINES)[:FOLDED_LINES])
         shown = _broken_lines(display_text.code(code))
         if shown.startswith(self._shown):
             if len(shown) > len(self._shown):
@@ -107,29 +74,8 @@ class CodeBox(QWidget):
         else:
             self._text.replace_code(shown)
         self._shown = shown
-        if self._final and self.language:
+        if final and self.language:
             self._slicer.add(self, self._colouring())
-
-    def _update_fold(self) -> None:
-        """Make the button of a long block say what it does."""
-        if self.continued or self.line_count <= FOLD_OVER:
-            return
-        if self._fold is None:
-            self._fold = text_button("chevron-down", "", self)
-            self._fold.clicked.connect(self._on_fold_clicked)
-            self._fold.show()
-        if self.is_folded:
-            self._fold.setText(tr("Show all {count} lines", count=self.line_count))
-        else:
-            self._fold.setText(tr("Show fewer lines"))
-        self._fold.setIcon(icon("chevron-down" if self.is_folded else "chevron-up", "text_dim"))
-        self._fold.setAccessibleName(self._fold.text())
-
-    @Slot()
-    def _on_fold_clicked(self) -> None:
-        self._unfolded = not self._unfolded
-        self._show_code()
-        self.fold_changed.emit()
 
     def _colouring(self) -> Iterator[None]:
         block = self._text.document().begin()
@@ -170,10 +116,8 @@ class CodeBox(QWidget):
         inner = max(10, width - 2 * pad)
         height = self._text.needed_height(inner)
         above = 0 if self.continued else round(pad * 0.6)
-        below = 0 if self.followed and not self.is_folded else round(pad * 0.8)
+        below = 0 if self.followed else round(pad * 0.8)
         self._text.setGeometry(pad, top + above, inner, height)
-        if self._fold:
-            below = self._place_fold(width, top, top + above + height) or below
         if self._label and self._copy:
             side = self._copy.sizeHint()
             self._copy.setGeometry(
@@ -184,19 +128,6 @@ class CodeBox(QWidget):
         self.resize(width, total)
         return total
 
-    def _place_fold(self, width: int, header: int, bottom: int) -> int:
-        """Put the button below the folded code, or in the header; returns what it adds below."""
-        if self._fold is None or self._copy is None:
-            return 0
-        gap = round(self._style.em_px * 0.3)
-        size = self._fold.sizeHint()
-        if self.is_folded:
-            self._fold.setGeometry(gap, bottom + gap, size.width(), size.height())
-            return size.height() + 2 * gap
-        left = width - self._copy.sizeHint().width() - size.width() - 8
-        self._fold.setGeometry(left, (header - size.height()) // 2, size.width(), size.height())
-        return 0
-
     def _header_height(self) -> int:
         return round(self._style.em_px * 1.75)
 
@@ -206,12 +137,8 @@ class CodeBox(QWidget):
         painter.setRenderHint(QPainter.RenderHint.Antialiasing)
         box = QRectF(self.rect()).adjusted(0.5, 0.5, -0.5, -0.5)
         # A part of a long block hides its rounded corners outside of the widget.
-        outer = box.adjusted(
-            0,
-            -2 * _RADIUS if self.continued else 0,
-            0,
-            2 * _RADIUS if self.followed and not self.is_folded else 0,
-        )
+        above, below = (2 * _RADIUS * each for each in (self.continued, self.followed))
+        outer = box.adjusted(0, -above, 0, below)
         path = QPainterPath()
         path.addRoundedRect(outer, _RADIUS, _RADIUS)
         painter.fillPath(path, colours.code_background)

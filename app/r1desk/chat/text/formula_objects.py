@@ -1,11 +1,13 @@
 """Formulas inside a QTextDocument: as objects once they are set, as their source before."""
 
-from dataclasses import dataclass, replace
-from typing import Final
+from typing import Final, NamedTuple
 
 from markdown_it.token import Token
 from PySide6.QtCore import QPointF, QRect, QRectF, QSizeF, Signal, Slot
 from PySide6.QtGui import (
+    QBrush,
+    QColor,
+    QFont,
     QFontInfo,
     QFontMetricsF,
     QPainter,
@@ -18,39 +20,33 @@ from PySide6.QtGui import (
 )
 
 from r1desk.chat.formulas import FormulaKey
-from r1desk.chat.formulas.formula_layout import FormulaLayout
-from r1desk.chat.formulas.formula_painter import FormulaStyle
+from r1desk.chat.formulas.formula_layout import UNITS, FormulaLayout
 from r1desk.chat.formulas.formula_service import FormulaService
 from r1desk.chat.formulas.markdown_math import formula_key, formula_source
 from r1desk.chat.text import display_text
-from r1desk.chat.text.inline_renderer import (
-    FORMULA_OBJECT,
-    FORMULA_SOURCE,
-    insert_source,
-    source_of,
-)
 from r1desk.chat.text.text_style import TextStyle
 
+FORMULA_OBJECT: Final = QTextFormat.ObjectTypes.UserObject.value + 1  # type of its format
+FORMULA_SOURCE: Final = QTextFormat.Property.UserProperty.value + 5  # delimiters included
 FORMULA_INDEX: Final = QTextFormat.Property.UserProperty.value + 3
 WAITING_NUMBER: Final = QTextFormat.Property.UserProperty.value + 4
 _X_HEIGHT_OF_FONT: Final = 0.474  # of STIX Two Math, in em
 _SCALES: Final = (0.96, 1.18)  # of the formula's em beside the text's
-_UNITS: Final = 1_000.0
 
 
-@dataclass(frozen=True, slots=True)
-class SetFormula:
+class SetFormula(NamedTuple):
     """A formula that stands in the document as one object."""
 
     layout: FormulaLayout
-    style: FormulaStyle
-    x_height: float  # of the text around it, in pixels
+    em_px: float
+    colour: QColor
+    font: QFont  # of the text around it
+    x_height: float  # of it, in pixels
     text_descent: float
     own_line: bool
 
 
-@dataclass(frozen=True, slots=True)
-class _Formula:
+class _Formula(NamedTuple):
     """A formula of the source, and how the text around it looks."""
 
     key: FormulaKey
@@ -67,7 +63,7 @@ class FormulaObjects(QPyTextObject):
     def __init__(self, document: QTextDocument, style: TextStyle, service: FormulaService) -> None:
         super().__init__(document)
         self._document, self._style, self._service = document, style, service
-        self._formulas: list[SetFormula] = []
+        self.drawn: list[SetFormula] = []
         # Those not known yet, by the number that marks their sources in the document.
         self._waiting: dict[int, _Formula] = {}
         self._number = 0
@@ -76,7 +72,7 @@ class FormulaObjects(QPyTextObject):
 
     def clear(self) -> None:
         """The document is empty again."""
-        self._formulas.clear()
+        self.drawn.clear()
         self._waiting.clear()
 
     def insert(
@@ -98,7 +94,7 @@ class FormulaObjects(QPyTextObject):
 
     def speech_of(self, fmt: QTextCharFormat) -> str:
         """The formula that `fmt` belongs to in words, for screen readers."""
-        return self._formulas[fmt.intProperty(FORMULA_INDEX)].layout.speech or source_of(fmt)
+        return self.drawn[fmt.intProperty(FORMULA_INDEX)].layout.speech or source_of(fmt)
 
     # ---- waiting for the service
 
@@ -154,20 +150,17 @@ class FormulaObjects(QPyTextObject):
         ratio = metrics.xHeight() / (_X_HEIGHT_OF_FONT * pixels)
         formula = SetFormula(
             layout=layout,
-            style=FormulaStyle(
-                em_px=pixels * min(max(ratio, _SCALES[0]), _SCALES[1]),
-                colour=fmt.foreground().color(),
-                font=font,
-                keep_colours=not self._style.colours.high_contrast,
-            ),
+            em_px=pixels * min(max(ratio, _SCALES[0]), _SCALES[1]),
+            colour=fmt.foreground().color(),
+            font=font,
             x_height=metrics.xHeight(),
             text_descent=metrics.descent(),
             own_line=own_line,
         )
-        self._formulas.append(formula)
+        self.drawn.append(formula)
         object_format = QTextCharFormat(fmt)
         object_format.setObjectType(FORMULA_OBJECT)
-        object_format.setProperty(FORMULA_INDEX, len(self._formulas) - 1)
+        object_format.setProperty(FORMULA_INDEX, len(self.drawn) - 1)
         object_format.setProperty(FORMULA_SOURCE, source.text)
         object_format.setToolTip("")
         if not own_line and self._descends(formula):
@@ -184,11 +177,11 @@ class FormulaObjects(QPyTextObject):
         Qt puts an object either on the baseline or, with as much below as above, beside the middle
         of a small letter. The first may still be drawn a little below its box.
         """
-        below = formula.layout.descent * formula.style.em_px / _UNITS
+        below = formula.layout.descent * formula.em_px / UNITS
         return below > formula.text_descent * 1.15
 
     def intrinsicSize(self, _document: QTextDocument, position: int, fmt: QTextFormat) -> QSizeF:
-        formula = self._formulas[fmt.intProperty(FORMULA_INDEX)]
+        formula = self.drawn[fmt.intProperty(FORMULA_INDEX)]
         scale = self._scale(formula, position)
         above, below = formula.layout.ascent * scale, formula.layout.descent * scale
         width = formula.layout.width * scale
@@ -208,7 +201,7 @@ class FormulaObjects(QPyTextObject):
         fmt: QTextFormat,
     ) -> None:
         """Paint the formula into its box."""
-        formula = self._formulas[fmt.intProperty(FORMULA_INDEX)]
+        formula = self.drawn[fmt.intProperty(FORMULA_INDEX)]
         scale = self._scale(formula, position)
         baseline = rect.bottom()
         if formula.own_line:
@@ -217,16 +210,36 @@ class FormulaObjects(QPyTextObject):
             baseline = rect.top() + rect.height() / 2 + formula.x_height / 4
         # The colour of the text around it: another one in a selection.
         colour = fmt.toCharFormat().foreground().color()
-        shown = replace(formula.style, em_px=scale * _UNITS, colour=colour)
-        place = QPointF(rect.left(), baseline)
-        self._service.painter.paint(painter, place, formula.layout, shown)
-        if colour != formula.style.colour:  # Qt would lay half of the selection's colour over it
+        place, outlines = QPointF(rect.left(), baseline), self._service.child.outlines
+        outlines.paint(painter, place, formula.layout, scale * UNITS, colour, formula.font)
+        if colour != formula.colour:  # Qt would lay half of the selection's colour over it
             painter.setOpacity(0.0)
 
     def _scale(self, formula: SetFormula, position: int) -> float:
         """Pixels of a thousandth of an em, smaller where the formula is wider than its line."""
-        scale = formula.style.em_px / _UNITS
+        scale = formula.em_px / UNITS
         fmt: QTextBlockFormat = self._document.findBlock(position).blockFormat()
         taken = fmt.indent() * self._document.indentWidth() + fmt.leftMargin()
         free = max(40.0, self._document.textWidth() - taken)
         return min(scale, free / max(1.0, formula.layout.width))
+
+
+def insert_source(
+    cursor: QTextCursor, text: str, fmt: QTextCharFormat, style: TextStyle, *, joined: bool = False
+) -> None:
+    """Insert LaTeX that is not drawn as a formula: quiet, in the font of code, every sign kept.
+
+    With `joined` its lines become one, about as high as the formula that is to come.
+    """
+    text = " ".join(text.split("\n")) if joined else text
+    quiet = QTextCharFormat(fmt)
+    style.set_mono(quiet)
+    quiet.setForeground(QBrush(style.colours.dim))
+    cursor.insertText(
+        display_text.breakable(display_text.code(text)).replace("\n", display_text.LINE), quiet
+    )
+
+
+def source_of(fmt: QTextCharFormat) -> str:
+    """The LaTeX of the formula that `fmt` belongs to, as it was written."""
+    return fmt.stringProperty(FORMULA_SOURCE)

@@ -1,30 +1,21 @@
 """Inserts the inline content of Markdown into a document: emphasis, code, links, formulas."""
 
-from collections.abc import Callable, Mapping
-from typing import Final, Protocol
+from collections.abc import Mapping
+from typing import Final
 
 from markdown_it.token import Token
-from PySide6.QtGui import QBrush, QFont, QTextCharFormat, QTextCursor, QTextDocument, QTextFormat
+from PySide6.QtGui import QBrush, QFont, QTextCharFormat, QTextCursor, QTextDocument
 
 from deepseek_r1.core.i18n import tr
 from deepseek_r1.documents.sources import citations
 from r1desk.chat.formulas.markdown_math import formula_source
 from r1desk.chat.text import display_text
+from r1desk.chat.text.formula_objects import FormulaObjects, insert_source
 from r1desk.chat.text.markdown_blocks import disguised, web_address
 from r1desk.chat.text.text_style import TextStyle
 
-# type of the format of a drawn formula; `formula_objects` is imported for the first one
-FORMULA_OBJECT: Final = QTextFormat.ObjectTypes.UserObject.value + 1
-FORMULA_SOURCE: Final = QTextFormat.Property.UserProperty.value + 5  # delimiters included
 SOURCE: Final = "source:"  # begins the address of a citation; Markdown cannot write such a link
 _MAX_ADDRESS = 300  # characters of an address
-
-
-class FormulaInserter(Protocol):
-    """Inserts formulas, as `FormulaObjects` does."""
-
-    def insert(self, cursor: QTextCursor, token: Token, fmt: QTextCharFormat) -> None:
-        """Insert a formula at `cursor`."""
 
 
 class InlineRenderer:
@@ -34,7 +25,7 @@ class InlineRenderer:
         self,
         document: QTextDocument,
         style: TextStyle,
-        formulas: Callable[[], FormulaInserter | None],
+        formulas: FormulaObjects | None,
     ) -> None:
         self._document, self._style, self._formulas = document, style, formulas
         self._cursor = QTextCursor(document)
@@ -105,9 +96,8 @@ class InlineRenderer:
 
     def insert_formula(self, cursor: QTextCursor, token: Token, fmt: QTextCharFormat) -> None:
         """Insert a formula inside of a line: as an object, or its source while it is unfinished."""
-        objects = self._formulas() if token.type == "math_inline" else None
-        if objects:
-            objects.insert(cursor, token, fmt)
+        if self._formulas and token.type == "math_inline":
+            self._formulas.insert(cursor, token, fmt)
         else:
             joined = token.type == "math_open"
             insert_source(cursor, formula_source(token), fmt, self._style, joined=joined)
@@ -145,27 +135,6 @@ class InlineRenderer:
             note = QTextCharFormat(fmt)
             note.setForeground(QBrush(self._style.colours.dim))
             self._insert(f" ({display_text.code(address)})", note)
-
-
-def insert_source(
-    cursor: QTextCursor, text: str, fmt: QTextCharFormat, style: TextStyle, *, joined: bool = False
-) -> None:
-    """Insert LaTeX that is not drawn as a formula: quiet, in the font of code, every sign kept.
-
-    With `joined` its lines become one, about as high as the formula that is to come.
-    """
-    text = " ".join(text.split("\n")) if joined else text
-    quiet = QTextCharFormat(fmt)
-    style.set_mono(quiet)
-    quiet.setForeground(QBrush(style.colours.dim))
-    cursor.insertText(
-        display_text.breakable(display_text.code(text)).replace("\n", display_text.LINE), quiet
-    )
-
-
-def source_of(fmt: QTextCharFormat) -> str:
-    """The LaTeX of the formula that `fmt` belongs to, as it was written."""
-    return fmt.stringProperty(FORMULA_SOURCE)
 
 
 def _styled(fmt: QTextCharFormat, kind: str) -> QTextCharFormat:

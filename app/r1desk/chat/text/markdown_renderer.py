@@ -4,11 +4,8 @@ Only what is named here can appear in the document: text, emphasis, lists, quote
 and http(s) links. Nothing that loads anything exists in it.
 """
 
-from __future__ import annotations
-
 import re
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING
 
 from markdown_it.token import Token
 from PySide6.QtCore import QObject, Qt, Signal
@@ -24,12 +21,10 @@ from PySide6.QtGui import (
 
 from r1desk.chat.formulas.markdown_math import formula_source
 from r1desk.chat.text import block_marks, display_text
-from r1desk.chat.text.inline_renderer import InlineRenderer, insert_source
+from r1desk.chat.text.formula_objects import FormulaObjects, insert_source
+from r1desk.chat.text.inline_renderer import InlineRenderer
 from r1desk.chat.text.table_renderer import insert_table
 from r1desk.chat.text.text_style import TextStyle
-
-if TYPE_CHECKING:
-    from r1desk.chat.text.formula_objects import FormulaObjects
 
 _HEADINGS = {"h1": 1.5, "h2": 1.25, "h3": 1.1}  # the others as large as text
 _LINE_GAP_EM = 0.38  # between lines; a share of their height would tear formulas apart
@@ -56,8 +51,11 @@ class MarkdownRenderer(QObject):
         self._item_gap = 0.0  # above the next item of a list
         self._quote = 0
         self._in_item = False
-        self.formulas: FormulaObjects | None = None  # made for the first formula
-        self.inline = InlineRenderer(document, style, self._formula_objects)
+        self.formulas: FormulaObjects | None = None
+        if style.formulas is not None:
+            self.formulas = FormulaObjects(document, style, style.formulas)
+            self.formulas.changed.connect(self.formulas_changed)
+        self.inline = InlineRenderer(document, style, self.formulas)
         self._blocks: dict[str, Callable[[Token], None]] = {
             "heading_open": self._open_heading,
             "bullet_list_open": self._open_list,
@@ -197,14 +195,6 @@ class MarkdownRenderer(QObject):
                     self._start_block(gap=0.0)
                 self._cursor.insertText(display_text.breakable(line), self._plain)
 
-    def _formula_objects(self) -> FormulaObjects | None:
-        if self.formulas is None and self._style.formulas is not None:
-            from r1desk.chat.text.formula_objects import FormulaObjects  # noqa: PLC0415 - not at the start
-
-            self.formulas = FormulaObjects(self._document, self._style, self._style.formulas)
-            self.formulas.changed.connect(self.formulas_changed)
-        return self.formulas
-
     def _set_formula(self, token: Token) -> None:
         """Set a formula on a line of its own."""
         fmt = self._block_format(_FORMULA_GAP_EM)
@@ -216,9 +206,8 @@ class MarkdownRenderer(QObject):
         if not self._in_item:
             self._start_block(0, fmt)
         self._in_item = False
-        objects = None if is_open else self._formula_objects()
-        if objects:
-            objects.insert(self._cursor, token, self._text_format(), own_line=True)
+        if self.formulas and not is_open:
+            self.formulas.insert(self._cursor, token, self._text_format(), own_line=True)
         else:
             text = formula_source(token)
             insert_source(self._cursor, text, self._text_format(), self._style, joined=is_open)

@@ -192,26 +192,22 @@ class MarkdownView(QWidget):
             piece.fit_width(self._width)
         piece.lead_em = _gap(block)
         piece.link_chosen.connect(self.link_chosen)
-        piece.formulas_changed.connect(self._on_piece_changed)
+        piece.formulas_changed.connect(self._on_formulas_changed)
         piece.show()
         return piece
 
     def _new_code_box(self, block: MarkdownBlock) -> CodeBox:
+        language, continued = block.language, block.continued
         piece = CodeBox(
-            self._style,
-            self._slicer,
-            language=block.language,
-            continued=block.continued,
-            parent=self,
+            self._style, self._slicer, language=language, continued=continued, parent=self
         )
-        piece.fold_changed.connect(self._on_piece_changed)
         piece.show()
         return piece
 
     @Slot()
-    def _on_piece_changed(self) -> None:
+    def _on_formulas_changed(self) -> None:
         piece = self.sender()
-        if isinstance(piece, ProseView | CodeBox):
+        if isinstance(piece, ProseView):
             self._changed(piece)
             self.grown.emit()
 
@@ -231,14 +227,7 @@ class MarkdownView(QWidget):
             self._width = width
             self._heights.clear()
         y = 0
-        folded = False
         for index, piece in enumerate([*self._pieces, *self._tail]):
-            if isinstance(piece, CodeBox):
-                if piece.continued and folded:
-                    piece.hide()
-                    continue
-                folded = folded if piece.continued else piece.is_folded
-                piece.show()
             if index and not (isinstance(piece, CodeBox) and piece.continued):
                 y += round(self._style.em_px * piece.lead_em)
             height = self._heights.get(piece)

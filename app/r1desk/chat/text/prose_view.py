@@ -22,7 +22,7 @@ from PySide6.QtWidgets import QTextBrowser, QWidget
 from deepseek_r1.core.i18n import tr
 from r1desk.chat.text import display_text
 from r1desk.chat.text.block_marks import marker_source, paint_marks
-from r1desk.chat.text.inline_renderer import FORMULA_OBJECT, source_of
+from r1desk.chat.text.formula_objects import FORMULA_OBJECT, source_of
 from r1desk.chat.text.markdown_renderer import MarkdownRenderer, plain_font, wrap_at_spaces
 from r1desk.chat.text.message_selection import MessageTextBox
 from r1desk.chat.text.text_style import TextStyle
@@ -93,7 +93,8 @@ class ProseView(MessageTextBox, QTextBrowser):
 
     def _describe(self) -> None:
         """Give screen readers the text with its formulas in words."""
-        if self._renderer.formulas and QAccessible.isActive():
+        formulas = self._renderer.formulas
+        if formulas and formulas.drawn and QAccessible.isActive():
             self.setAccessibleDescription(self.accessible_text())
 
     def fit_width(self, width: int) -> int:
