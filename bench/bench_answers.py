@@ -28,7 +28,7 @@ from deepseek_r1 import CPUInference
 from deepseek_r1.documents import document_prompt
 from deepseek_r1.documents.document_prompt import DocumentPrompt
 from deepseek_r1.documents.sources import has_text
-from deepseek_r1.engine.protocol.base import GenerationResult
+from deepseek_r1.engine.interface import GenerationResult
 from deepseek_r1.inference import prompt_calls
 
 FOLDER = Path(__file__).parent / "document_questions"

@@ -22,7 +22,7 @@ from typing import Any
 
 ROOT = Path(__file__).resolve().parents[1]
 sys.path[:0] = [str(ROOT), str(ROOT / "tests")]
-from deepseek_r1.host.environment import engine_environment
+from deepseek_r1.host.supervisor import engine_environment
 
 os.environ.update(engine_environment())  # as the host starts it; before OpenMP is loaded
 

@@ -43,7 +43,7 @@ import psutil
 
 from bench import runner
 from deepseek_r1.core.events import FinishReason, GenerationStats
-from deepseek_r1.host.environment import engine_environment
+from deepseek_r1.host.supervisor import engine_environment
 from host.scripted_engine import TEXT
 from r1desk.store import Store
 from r1desk.store.store import Profile

@@ -29,7 +29,7 @@ PAGES = {
         (
             "deepseek_r1.inference.cpu_inference",
             "deepseek_r1.inference.async_inference",
-            "deepseek_r1.engine.protocol.base",
+            "deepseek_r1.engine.interface",
         ),
     ),
     "messages": ("Messages", ("deepseek_r1.core.messages",)),
@@ -38,7 +38,10 @@ PAGES = {
     "comparison": ("Comparing models", ("deepseek_r1.host.comparison",)),
     "checks": ("Checks of the computer", ("deepseek_r1.checks.finding", "deepseek_r1.checks")),
 }
-_NOT_FOR_CALLERS = {"Engine", "OpenRequest"}
+_NOT_FOR_CALLERS = {
+    "Engine", "OpenRequest", "DraftRequest", "VocabularyMap", "compared_vocabularies",
+    "engine_name", "package_version",
+}  # fmt: skip
 
 
 def pages() -> Iterator[tuple[str, str]]:

@@ -38,8 +38,8 @@ if TYPE_CHECKING:
     from deepseek_r1.core.messages import Message, PartialAnswer, RawPrompt, Role
     from deepseek_r1.core.paths import starter_model
     from deepseek_r1.core.settings import LoadSettings, SamplingSettings
+    from deepseek_r1.engine.interface import GenerationResult
     from deepseek_r1.engine.prompt.template import template_names
-    from deepseek_r1.engine.protocol.base import GenerationResult
     from deepseek_r1.host.comparison import (
         Candidate,
         CandidateEnded,
@@ -98,7 +98,7 @@ _MODULES = {
     "core.messages": ("Message", "PartialAnswer", "RawPrompt", "Role"),
     "core.paths": ("starter_model",),
     "core.settings": ("LoadSettings", "SamplingSettings"),
-    "engine.protocol.base": ("GenerationResult",),
+    "engine.interface": ("GenerationResult",),
     "engine.prompt.template": ("template_names",),
     "host.comparison": (
         "Candidate", "CandidateEnded", "CandidateEvent", "CandidateFailed", "ComparisonPlanned",

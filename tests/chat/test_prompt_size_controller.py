@@ -10,8 +10,7 @@ from chat.shown_messages import answer, user
 from deepseek_r1.core.events import FinishReason, GenerationStats, ModelFacts
 from deepseek_r1.core.messages import Message
 from deepseek_r1.core.settings import SamplingSettings
-from deepseek_r1.host.protocol import EnginePhase, Heartbeat
-from deepseek_r1.host.supervisor_events import EngineState
+from deepseek_r1.host.protocol import EnginePhase, EngineState, Heartbeat
 from r1desk.chat.context.prompt_size_controller import PromptSizeController
 from r1desk.chat.context.token_counter import NotCounted
 from r1desk.chat.values.prompt import with_attachments

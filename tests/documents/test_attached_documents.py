@@ -24,7 +24,7 @@ from deepseek_r1.documents.errors import DocumentRefused
 from deepseek_r1.documents.index import DocumentIndex
 from deepseek_r1.documents.reading import file_sha256, read_document
 from deepseek_r1.documents.sources import SourcedAnswer
-from deepseek_r1.engine.protocol.base import GenerationResult
+from deepseek_r1.engine.interface import GenerationResult
 from documents.test_document_prompt import Model
 from support.command import run
 from support.forced_answers import CITING

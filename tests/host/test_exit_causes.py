@@ -5,7 +5,7 @@ import signal
 import pytest
 
 from deepseek_r1.core.errors import EngineDied, EngineOutOfMemory, SystemTooTight
-from deepseek_r1.host.exit_causes import classify, last_error_line
+from deepseek_r1.host.engine_session import classify, last_error_line
 
 has_sigkill = pytest.mark.skipif(not hasattr(signal, "SIGKILL"), reason="no SIGKILL there")
 

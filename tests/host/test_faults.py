@@ -23,9 +23,15 @@ from deepseek_r1.core.errors import (
 from deepseek_r1.core.events import AnswerDelta, FinishReason
 from deepseek_r1.host import protocol
 from deepseek_r1.host.client import EngineClient
-from deepseek_r1.host.protocol import CountTokensRequest, SetThreadsRequest, UnloadRequest
+from deepseek_r1.host.protocol import (
+    CountTokensRequest,
+    EngineState,
+    RestartRequest,
+    SetThreadsRequest,
+    StateChanged,
+    UnloadRequest,
+)
 from deepseek_r1.host.supervisor import Supervisor
-from deepseek_r1.host.supervisor_events import EngineState, RestartRequest, StateChanged
 from host.conftest import IMPATIENT
 from host.scripted_engine import scripted_command
 from support.closing_replies import closing

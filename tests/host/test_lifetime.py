@@ -14,11 +14,11 @@ import pytest
 from deepseek_r1.core import frames
 from deepseek_r1.core.errors import EngineDied
 from deepseek_r1.core.processes import ChildKind, child_command
-from deepseek_r1.host import environment, protocol
+from deepseek_r1.host import protocol, supervisor
 from deepseek_r1.host.client import EngineClient
 from support.patience import PATIENCE_S, wait_until
 
-APP = Path(environment.__file__).parents[2]
+APP = Path(supervisor.__file__).parents[2]
 linux_only = pytest.mark.skipif(not sys.platform.startswith("linux"), reason="reads /proc")
 posix_only = pytest.mark.skipif(sys.platform == "win32", reason="uses signals")
 
@@ -42,7 +42,7 @@ def start_child(env: dict[str, str] | None = None) -> subprocess.Popen:
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
-        env=env or environment.engine_environment(),
+        env=env or supervisor.engine_environment(),
         bufsize=0,
     )
 
@@ -269,7 +269,7 @@ def test_the_environment_passes_what_is_needed_and_nothing_else():
         "LD_PRELOAD": "/evil.so",
         "HTTPS_PROXY": "http://user:pass@proxy", "SSH_AUTH_SOCK": "/s",
     }  # fmt: skip
-    passed = environment.engine_environment(own)
+    passed = supervisor.engine_environment(own)
     kept = {"PATH", "Path", "HOME", "LC_ALL", "SystemRoot", "R1DESK_PROFILE", "OMP_NUM_THREADS",
             "GGML_X", "XDG_DATA_HOME"}  # fmt: skip
     ours = {"R1DESK_LANGUAGE", "GGML_NO_BACKTRACE", "GOMP_SPINCOUNT", "PYTHONPATH"}
@@ -278,8 +278,8 @@ def test_the_environment_passes_what_is_needed_and_nothing_else():
 
 
 def test_a_user_who_chose_how_threads_wait_is_obeyed():
-    assert "GOMP_SPINCOUNT" not in environment.engine_environment({"OMP_WAIT_POLICY": "active"})
-    assert environment.engine_environment({"GOMP_SPINCOUNT": "5"})["GOMP_SPINCOUNT"] == "5"
+    assert "GOMP_SPINCOUNT" not in supervisor.engine_environment({"OMP_WAIT_POLICY": "active"})
+    assert supervisor.engine_environment({"GOMP_SPINCOUNT": "5"})["GOMP_SPINCOUNT"] == "5"
 
 
 def test_the_frozen_program_starts_itself_as_the_engine(monkeypatch):
@@ -312,7 +312,7 @@ def test_what_native_code_prints_does_not_reach_the_pipe(tmp_path):
     )
     child = subprocess.run(
         [sys.executable, str(script)], input=b"?", capture_output=True, check=True,
-        env=environment.engine_environment(), timeout=PATIENCE_S,
+        env=supervisor.engine_environment(), timeout=PATIENCE_S,
     )  # fmt: skip
     assert re.fullmatch(rb'....\{"kind":"handshake".*\}', child.stdout, re.DOTALL)
     assert child.stderr.splitlines() == [b"native noisepython noise"]

@@ -5,7 +5,7 @@ import pytest
 from deepseek_r1.core.errors import EngineFailed
 from deepseek_r1.core.events import AnswerDelta
 from deepseek_r1.host import protocol
-from deepseek_r1.host.open_requests import OpenRequests
+from deepseek_r1.host.in_flight import OpenRequests
 
 
 class Receiver:

@@ -39,8 +39,12 @@ from deepseek_r1.core.messages import Message, PartialAnswer, Role
 from deepseek_r1.core.settings import LoadSettings, SamplingSettings
 from deepseek_r1.host.client import EngineClient
 from deepseek_r1.host.engine_session import HangLimits, RestartBudget
-from deepseek_r1.host.protocol import CountTokensRequest, SetThreadsRequest, UnloadRequest
-from deepseek_r1.host.supervisor_events import EngineState
+from deepseek_r1.host.protocol import (
+    CountTokensRequest,
+    EngineState,
+    SetThreadsRequest,
+    UnloadRequest,
+)
 from support.closing_replies import closing, text_of
 from support.patience import wait_until
 

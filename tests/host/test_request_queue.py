@@ -20,6 +20,7 @@ from deepseek_r1.host.protocol import (
     CountTokensRequest,
     DoneReply,
     EndThinkingRequest,
+    EngineState,
     ErrorReply,
     EventReply,
     GenerateRequest,
@@ -32,7 +33,6 @@ from deepseek_r1.host.protocol import (
     request_adapter,
 )
 from deepseek_r1.host.request_queue import QueueOutput, RequestQueue
-from deepseek_r1.host.supervisor_events import EngineState
 from deepseek_r1.memory.load_plan import plan_load
 from deepseek_r1.memory.other_models import OtherModels
 from host.scripted_engine import LOADED

@@ -11,8 +11,7 @@ from deepseek_r1.core.events import AnswerDelta, GenerationFinished
 from deepseek_r1.core.settings import LoadSettings, SamplingSettings
 from deepseek_r1.host.client import EngineClient
 from deepseek_r1.host.engine_session import RestartBudget
-from deepseek_r1.host.protocol import SetBudgetRequest
-from deepseek_r1.host.supervisor_events import EngineState
+from deepseek_r1.host.protocol import EngineState, SetBudgetRequest
 from support.budgets import engine_extra_mib
 from support.closing_replies import closing, text_of
 from support.patience import wait_until

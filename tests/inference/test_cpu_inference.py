@@ -31,8 +31,8 @@ from deepseek_r1.core.events import (
     PrefillProgress,
 )
 from deepseek_r1.core.settings import KVType, LoadSettings, SamplingSettings
+from deepseek_r1.engine.interface import GenerationResult
 from deepseek_r1.engine.llama.binding.library import CpuVariant, library
-from deepseek_r1.engine.protocol.base import GenerationResult
 from deepseek_r1.hardware import cpu
 from support.budgets import ROOMY_MIB
 from support.closing_replies import text_of

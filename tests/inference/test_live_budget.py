@@ -15,7 +15,7 @@ from deepseek_r1.core.events import AnswerDelta
 from deepseek_r1.core.settings import LoadSettings
 from deepseek_r1.formats import gguf
 from deepseek_r1.formats.gguf import ModelHeader, read_header
-from deepseek_r1.inference import process_overhead, process_share
+from deepseek_r1.inference import loading, process_share
 from deepseek_r1.memory import estimate
 from deepseek_r1.memory import plan as plan_module
 from deepseek_r1.memory.estimate import planned_share
@@ -121,7 +121,7 @@ def test_one_move_of_the_budget_computes_the_residency_at_most_twice(
 ) -> None:
     """Once for the budget, and once for the memory that a short conversation leaves to weights."""
     # What pytest holds would count as the engine's.
-    monkeypatch.setattr(process_overhead, "process_mib", lambda _pid: 0.0)
+    monkeypatch.setattr(loading, "process_mib", lambda _pid: 0.0)
     with CPUInference(
         starter, memory_budget=328, context_length=2048, swap_enabled=True, window_mib=WINDOW_MIB
     ) as model:
@@ -137,7 +137,7 @@ def test_a_budget_that_is_lowered_during_an_answer_is_kept_once_the_answer_ended
     starter: Path, monkeypatch: pytest.MonkeyPatch, left: str
 ) -> None:
     # What pytest holds would count as the engine's.
-    monkeypatch.setattr(process_overhead, "process_mib", lambda _pid: 0.0)
+    monkeypatch.setattr(loading, "process_mib", lambda _pid: 0.0)
     with CPUInference(
         starter, memory_budget=328, context_length=512, swap_enabled=True, window_mib=WINDOW_MIB
     ) as model:
@@ -161,7 +161,7 @@ def test_a_budget_that_is_lowered_during_an_answer_is_kept_once_the_answer_ended
 @pytest.mark.integration
 def test_a_drive_that_was_gone_for_a_while_costs_only_the_answers_meanwhile(starter, monkeypatch):
     # What pytest holds would count as the engine's.
-    monkeypatch.setattr(process_overhead, "process_mib", lambda _pid: 0.0)
+    monkeypatch.setattr(loading, "process_mib", lambda _pid: 0.0)
     tensors = {each.name: each for each in read_header(starter).tensors}
     weight, gone, read = tensors["blk.9.ffn_up.weight"], threading.Event(), WeightFile.read
 
@@ -205,9 +205,9 @@ def test_an_engine_in_its_own_process_has_the_planned_share():
 def measured_here(monkeypatch):
     """As on a system where the plan's constant was not measured."""
     monkeypatch.setattr(estimate, "constant_applies", False)
-    process_overhead._engine_runtime_mib.cache_clear()
+    loading._engine_runtime_mib.cache_clear()
     yield
-    process_overhead._engine_runtime_mib.cache_clear()
+    loading._engine_runtime_mib.cache_clear()
 
 
 @pytest.mark.integration

@@ -11,7 +11,7 @@ import pytest
 from deepseek_r1 import CPUInference
 from deepseek_r1.core.errors import EngineBusy
 from deepseek_r1.hardware.pressure import MemoryReading
-from deepseek_r1.inference import cpu_inference, live_budget, process_overhead
+from deepseek_r1.inference import cpu_inference, live_budget, loading
 from deepseek_r1.inference.live_budget import PressureMonitor
 from deepseek_r1.memory.governor import Allowance, MemoryLimits
 from support.patience import PATIENCE_S
@@ -156,7 +156,7 @@ def test_a_budget_that_the_user_sets_while_the_governor_decides_is_kept(
     starter: Path, monkeypatch: pytest.MonkeyPatch, chosen_mib: int
 ) -> None:
     # What pytest holds would count as the engine's.
-    monkeypatch.setattr(process_overhead, "process_mib", lambda _pid: 0.0)
+    monkeypatch.setattr(loading, "process_mib", lambda _pid: 0.0)
     during_the_reading, reading = [], SHORT
 
     def read() -> MemoryReading:

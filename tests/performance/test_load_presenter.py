@@ -10,8 +10,7 @@ from pytestqt.qtbot import QtBot
 
 from deepseek_r1.core.errors import LoadStopped, ModelFileMissing
 from deepseek_r1.core.events import Bill, LoadProgress
-from deepseek_r1.host.protocol import ErrorReply, LoadRequest
-from deepseek_r1.host.supervisor_events import EngineState
+from deepseek_r1.host.protocol import EngineState, ErrorReply, LoadRequest
 from performance.samples import a_bill, a_model
 from r1desk.chat.messages.document_pane import DocumentPane
 from r1desk.engine.engine_bridge import EngineRequest

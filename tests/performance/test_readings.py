@@ -2,7 +2,7 @@
 
 from deepseek_r1.core import events
 from deepseek_r1.core.events import WeightsStats
-from deepseek_r1.host.supervisor_events import EngineState
+from deepseek_r1.host.protocol import EngineState
 from r1desk.performance.readings import (
     Activity,
     EngineActivity,

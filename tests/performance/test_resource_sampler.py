@@ -7,7 +7,7 @@ import pytest
 from PySide6.QtCore import QObject, QThread, Signal
 from PySide6.QtWidgets import QApplication
 
-from deepseek_r1.host.supervisor_events import EngineState
+from deepseek_r1.host.protocol import EngineState
 from r1desk.performance import resource_sampler as sampler_module
 from r1desk.performance.readings import ResourceSample
 from r1desk.performance.resource_sampler import (

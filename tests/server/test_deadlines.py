@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from deepseek_r1.core.settings import LoadSettings
-from deepseek_r1.host.supervisor_events import EngineState
+from deepseek_r1.host.protocol import EngineState
 from deepseek_r1.server.answers import AnswerService
 from deepseek_r1.server.api_errors import ApiError
 from deepseek_r1.server.api_paths import ApiPaths

@@ -10,8 +10,7 @@ from pytestqt.qtbot import QtBot
 from deepseek_r1.core import events
 from deepseek_r1.core.messages import Message, Role
 from deepseek_r1.core.settings import SamplingSettings
-from deepseek_r1.host.protocol import DoneReply, EventReply, GenerateRequest
-from deepseek_r1.host.supervisor_events import EngineState
+from deepseek_r1.host.protocol import DoneReply, EngineState, EventReply, GenerateRequest
 from r1desk.engine.engine_bridge import EngineRequest
 from r1desk.serving.served_answer import LOOK_AGAIN_MS, ServedAnswer
 

@@ -8,10 +8,10 @@ from pathlib import Path
 from deepseek_r1.core.events import AnswerDelta, GenerationFinished, GenerationStats, ThinkingDelta
 from deepseek_r1.core.messages import AnswerRequest, Message, Role
 from deepseek_r1.core.settings import DraftMode, KVType, LoadSettings, SamplingSettings
+from deepseek_r1.engine.interface import Engine, OpenRequest
 from deepseek_r1.engine.llama.prompt_cache.segment_store import PromptCache
-from deepseek_r1.engine.protocol.base import Engine, OpenRequest
 from deepseek_r1.formats.gguf import ModelHeader, read_header
-from deepseek_r1.inference.registry import open_engine
+from deepseek_r1.inference.loading import open_engine
 from deepseek_r1.weights.residency import Residency, least_weights_mib, plan_residency
 
 Opener = Callable[..., Engine]

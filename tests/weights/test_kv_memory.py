@@ -9,9 +9,9 @@ import pytest
 from deepseek_r1.core.events import GenerationFinished
 from deepseek_r1.core.messages import AnswerRequest, Message, Role
 from deepseek_r1.core.settings import KVType, LoadSettings, SamplingSettings
+from deepseek_r1.engine.interface import OpenRequest
 from deepseek_r1.engine.llama.binding.library import LibraryLog, library
 from deepseek_r1.engine.llama.runner import LlamaEngine
-from deepseek_r1.engine.protocol.base import OpenRequest
 from deepseek_r1.formats.gguf import read_header
 from deepseek_r1.inference import CPUInference
 from deepseek_r1.memory.cost_model import kv_cache_bytes

@@ -16,8 +16,8 @@ from deepseek_r1.core.errors import EngineFailed
 from deepseek_r1.core.events import AnswerDelta, Event, PrefillProgress
 from deepseek_r1.host import protocol
 from deepseek_r1.host.engine_session import HangLimits
+from deepseek_r1.host.protocol import HostEvent
 from deepseek_r1.host.supervisor import Supervisor
-from deepseek_r1.host.supervisor_events import HostEvent
 from r1desk.engine import engine_bridge
 from r1desk.engine.engine_bridge import EngineBridge, EngineThread
 from r1desk.platform.tasks import Tasks

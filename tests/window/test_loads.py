@@ -11,8 +11,7 @@ from pytestqt.qtbot import QtBot
 from deepseek_r1.core.errors import ModelFileMissing
 from deepseek_r1.core.paths import starter_model
 from deepseek_r1.core.settings import LoadSettings
-from deepseek_r1.host.protocol import LoadRequest, UnloadRequest
-from deepseek_r1.host.supervisor_events import EngineState
+from deepseek_r1.host.protocol import EngineState, LoadRequest, UnloadRequest
 from r1desk import preferences as prefs
 from r1desk.models import controller, feature, live_settings
 from r1desk.models.widgets.model_pill import ModelPill

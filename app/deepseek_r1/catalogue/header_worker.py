@@ -48,14 +48,14 @@ def _read(request: ReadHeader) -> HeaderRead:
 
 
 def _try_out(header: ModelHeader, draft_path: str, chat_template: str) -> None:
+    from deepseek_r1.engine.interface import compared_vocabularies  # noqa: PLC0415 - seldom wanted
     from deepseek_r1.engine.prompt.template import open_template  # noqa: PLC0415 - seldom wanted
-    from deepseek_r1.engine.protocol import vocabulary_map  # noqa: PLC0415 - seldom wanted
 
     if header.legacy:
         return
     open_template(header, chat_template)
     if draft_path and not (draft := read_header(Path(draft_path))).legacy:
-        vocabulary_map.compared_vocabularies(header, draft)
+        compared_vocabularies(header, draft)
 
 
 def _short_values(metadata: Mapping[str, Value]) -> dict[str, Value]:

@@ -12,7 +12,7 @@ from deepseek_r1.core import VERSION
 from deepseek_r1.core.errors import EngineStartFailed
 from deepseek_r1.core.i18n import tr
 from deepseek_r1.core.process_lock import missing_parts
-from deepseek_r1.engine.protocol.engine_names import engine_name
+from deepseek_r1.engine.interface import engine_name
 from deepseek_r1.native.native_library import LIBRARY, native
 
 _PACKAGES = {"llama-cpp-python": "llama_cpp", "ctransformers": "ctransformers"}

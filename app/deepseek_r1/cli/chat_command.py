@@ -37,8 +37,8 @@ from deepseek_r1.core.paths import profile_dir
 from deepseek_r1.core.settings import LoadSettings, SamplingSettings
 from deepseek_r1.documents.index import DocumentIndex
 from deepseek_r1.documents.reading_memory import ReadingMemory
+from deepseek_r1.engine.interface import GenerationResult
 from deepseek_r1.engine.output.generation_output import ResultCollector
-from deepseek_r1.engine.protocol.base import GenerationResult
 from deepseek_r1.host.client import EngineClient
 from deepseek_r1.host.protocol import PromptCacheFolder
 

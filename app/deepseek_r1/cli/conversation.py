@@ -18,7 +18,7 @@ from deepseek_r1.core.i18n import tr
 from deepseek_r1.core.messages import Message, PartialAnswer, Role
 from deepseek_r1.core.paths import make_private_dir
 from deepseek_r1.documents.index import DocumentIndex
-from deepseek_r1.engine.protocol.base import GenerationResult
+from deepseek_r1.engine.interface import GenerationResult
 
 HISTORY_LINES = 1000
 _QUOTES = '"""'

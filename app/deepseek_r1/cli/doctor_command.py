@@ -15,7 +15,7 @@ from deepseek_r1.cli.command import command, flag
 from deepseek_r1.core.errors import EngineStartFailed
 from deepseek_r1.core.i18n import tr
 from deepseek_r1.core.paths import profile_dir, starter_model
-from deepseek_r1.engine.protocol.engine_names import package_version
+from deepseek_r1.engine.interface import package_version
 from deepseek_r1.hardware.pressure import memory_reading
 
 _MARKS = {Severity.OK: "✓", Severity.NOTE: "·", Severity.WARNING: "!", Severity.PROBLEM: "✗"}

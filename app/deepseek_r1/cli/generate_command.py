@@ -37,9 +37,9 @@ from deepseek_r1.core.messages import Message, RawPrompt, Role
 from deepseek_r1.core.settings import LoadSettings, SamplingSettings
 from deepseek_r1.documents.index import DocumentIndex
 from deepseek_r1.documents.reading_memory import ReadingMemory
+from deepseek_r1.engine.interface import GenerationResult
 from deepseek_r1.engine.output.generation_output import ResultCollector
 from deepseek_r1.engine.output.schema import schema_grammar
-from deepseek_r1.engine.protocol.base import GenerationResult
 from deepseek_r1.formats.gguf import read_header
 from deepseek_r1.host.client import EngineClient
 from deepseek_r1.memory import meter

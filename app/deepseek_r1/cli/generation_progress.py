@@ -26,9 +26,8 @@ from deepseek_r1.core.i18n import tr, trn
 from deepseek_r1.core.process_lock import LANDLOCK, SECCOMP, missing_parts
 from deepseek_r1.core.settings import DraftMode, LoadSettings
 from deepseek_r1.host.client import EngineClient
-from deepseek_r1.host.memory_messages import shortage_over_text, shortage_text
-from deepseek_r1.host.protocol import Handshake, Heartbeat
-from deepseek_r1.host.supervisor_events import HostEvent
+from deepseek_r1.host.protocol import Handshake, Heartbeat, HostEvent
+from deepseek_r1.memory.governor import shortage_text
 from deepseek_r1.memory.graphics import graphics_text
 
 
@@ -78,7 +77,7 @@ class ShortageNotifier:
         memory = notice.memory if isinstance(notice, Heartbeat) else None
         if memory is not None and memory.short != self._short:
             self._short = memory.short
-            console.note(shortage_text(memory) if memory.short else shortage_over_text())
+            console.note(shortage_text(memory))
 
 
 def note_missing_lock() -> None:

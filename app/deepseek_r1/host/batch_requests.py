@@ -14,9 +14,9 @@ from typing import TYPE_CHECKING
 from deepseek_r1.core.errors import EngineFailed, R1Error, SystemTooTight
 from deepseek_r1.core.events import Event, GenerationFinished
 from deepseek_r1.core.frames import without_surrogates
-from deepseek_r1.engine.protocol.base import AnswerBatch
+from deepseek_r1.engine.interface import AnswerBatch
 from deepseek_r1.host import protocol
-from deepseek_r1.host.exit_causes import is_limit
+from deepseek_r1.host.engine_session import is_limit
 
 if TYPE_CHECKING:
     from deepseek_r1.inference import CPUInference

@@ -14,7 +14,7 @@ from deepseek_r1.core.i18n import tr
 from deepseek_r1.core.messages import Message, RawPrompt, Role
 from deepseek_r1.core.settings import LoadSettings, SamplingSettings
 from deepseek_r1.host.engine_session import HangLimits, RestartBudget
-from deepseek_r1.host.open_requests import OpenRequests, ReceiverT
+from deepseek_r1.host.in_flight import OpenRequests, ReceiverT
 from deepseek_r1.host.protocol import (
     AnsweredRequest,
     ClosingReply,
@@ -23,17 +23,19 @@ from deepseek_r1.host.protocol import (
     DoneReply,
     EmbeddingReply,
     EndThinkingRequest,
+    EngineState,
     ErrorReply,
     EventReply,
     GenerateRequest,
     Handshake,
     Heartbeat,
+    HostEvent,
     LoadRequest,
     SetBudgetRequest,
     SimilaritiesRequest,
+    StateChanged,
 )
 from deepseek_r1.host.supervisor import Supervisor
-from deepseek_r1.host.supervisor_events import EngineState, HostEvent, StateChanged
 
 _ReplyT = TypeVar("_ReplyT", bound=ClosingReply)
 

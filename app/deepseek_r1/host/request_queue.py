@@ -31,6 +31,7 @@ from deepseek_r1.host.protocol import (
     CountTokensRequest,
     DoneReply,
     EndThinkingRequest,
+    EngineState,
     ErrorReply,
     EventReply,
     GenerateRequest,
@@ -42,7 +43,6 @@ from deepseek_r1.host.protocol import (
     SetThreadsRequest,
     UnloadRequest,
 )
-from deepseek_r1.host.supervisor_events import EngineState
 from deepseek_r1.memory.load_plan import LoadPlan
 
 IMMEDIATE = SetThreadsRequest | SetBudgetRequest  # served while a model computes

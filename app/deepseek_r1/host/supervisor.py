@@ -9,12 +9,15 @@ load replaces it, once the header process has accepted its files.
 from __future__ import annotations
 
 import queue
+import subprocess
+import sys
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 from deepseek_r1.catalogue.header_process import HeaderProcess
 from deepseek_r1.catalogue.model_bill import checked_load
@@ -36,11 +39,23 @@ from deepseek_r1.core.errors import (
     SystemTooTight,
 )
 from deepseek_r1.core.i18n import tr
-from deepseek_r1.core.processes import ChildKind, child_command
-from deepseek_r1.host import environment, exit_causes, protocol
-from deepseek_r1.host.engine_session import EngineSession, HangLimits, KillStep, RestartBudget
+from deepseek_r1.core.processes import (
+    ChildKind,
+    background_options,
+    child_command,
+    child_environment,
+)
+from deepseek_r1.engine.llama.binding.library import wait_policy
+from deepseek_r1.host import protocol
+from deepseek_r1.host.engine_session import (
+    EngineSession,
+    HangLimits,
+    KillStep,
+    RestartBudget,
+    in_short,
+)
+from deepseek_r1.host.protocol import EngineState, HostEvent, RestartRequest, StateChanged
 from deepseek_r1.host.request_queue import QueueOutput, RequestQueue
-from deepseek_r1.host.supervisor_events import EngineState, HostEvent, RestartRequest, StateChanged
 from deepseek_r1.memory.load_plan import LoadPlan
 
 SHUTDOWN_S = protocol.SAVE_PROMPTS_S + 1.0  # for a process to end by itself
@@ -229,10 +244,10 @@ class Supervisor:
         try:
             process = ChildProcess(
                 self._command,
-                environment.engine_environment(),
+                engine_environment(),
                 protocol.reply_adapter,
                 self._inbox.put,
-                environment.start_options(),
+                start_options(),
             )
         except OSError as error:
             self._on_crash(SystemTooTight(detail=str(error)), None)
@@ -274,7 +289,7 @@ class Supervisor:
             self._given_up = EngineKeepsDying(
                 count=self._budget.count,
                 minutes=round(self._budget.window_s / 60),
-                detail=exit_causes.in_short(cause),
+                detail=in_short(cause),
             ).report()
         self._publish(self._given_up or cause.report())  # before requests fail: they may ask why
         self._fail_requests(session, cause)
@@ -346,3 +361,22 @@ class Supervisor:
 
 def _restarted() -> EngineFailed:
     return EngineFailed(detail=tr("it was restarted"))
+
+
+def engine_environment(own: Mapping[str, str] | None = None) -> dict[str, str]:
+    """The environment of the engine's process, taken from `own` (default: this process's)."""
+    passed = child_environment(own)
+    passed["GGML_NO_BACKTRACE"] = "1"  # an abort must not start a debugger
+    passed.update(wait_policy(passed))
+    return passed
+
+
+def start_options() -> dict[str, Any]:
+    """Arguments of Popen that differ between systems.
+
+    Elsewhere than on Windows the engine lowers its own priority.
+    """
+    options = background_options()
+    if sys.platform == "win32":
+        options["creationflags"] |= subprocess.BELOW_NORMAL_PRIORITY_CLASS
+    return options

@@ -20,7 +20,7 @@ from deepseek_r1.core import frames
 from deepseek_r1.core.errors import EngineFailed, ErrorReport, ModelNotLoaded, R1Error, WrongUsage
 from deepseek_r1.core.events import BudgetChanged, Event, LoadProgress
 from deepseek_r1.core.i18n import tr
-from deepseek_r1.engine.protocol.engine_names import engine_name
+from deepseek_r1.engine.interface import engine_name
 from deepseek_r1.hardware.linux import MemoryNotLocked, lock_memory
 from deepseek_r1.host import protocol
 from deepseek_r1.host.batch_requests import BatchRequests, WorkerRequest, reported_failure

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from deepseek_r1.engine.protocol.base import GenerationResult
+from deepseek_r1.engine.interface import GenerationResult
 from deepseek_r1.inference.async_inference import AsyncCPUInference
 from deepseek_r1.inference.cpu_inference import CPUInference
-from deepseek_r1.inference.process_overhead import process_share
+from deepseek_r1.inference.loading import process_share
 
 Answer = GenerationResult  # the name of the first published version
 

@@ -19,8 +19,8 @@ from deepseek_r1.core.messages import (
     message_from,
 )
 from deepseek_r1.core.settings import LoadSettings, SamplingOptions, SamplingSettings
+from deepseek_r1.engine.interface import Engine
 from deepseek_r1.engine.output.schema import Schema
-from deepseek_r1.engine.protocol.base import Engine
 
 _SettingsT = TypeVar("_SettingsT", LoadSettings, SamplingSettings)
 Prompt = str | Sequence[Message | Mapping[str, Any]] | RawPrompt

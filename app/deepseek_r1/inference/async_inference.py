@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import Any, Self, TypeVar, Unpack
 
 from deepseek_r1.core.events import GenerationEvent
+from deepseek_r1.engine.interface import GenerationResult
 from deepseek_r1.engine.output.generation_output import ResultCollector
-from deepseek_r1.engine.protocol.base import GenerationResult
 from deepseek_r1.inference.arguments import AnswerOptions, Prompt
 from deepseek_r1.inference.cpu_inference import CPUInference
 

@@ -19,8 +19,8 @@ from deepseek_r1.core.events import (
     PrefillProgress,
 )
 from deepseek_r1.core.messages import AnswerRequest, Message, RawPrompt, Role
+from deepseek_r1.engine.interface import AnswerBatch, Engine
 from deepseek_r1.engine.output.generation_output import ResultCollector
-from deepseek_r1.engine.protocol.base import AnswerBatch, Engine
 
 _CLOSE_SECONDS, _CANCEL_AGAIN_S = 10.0, 0.1
 _StreamReference = weakref.ref[Generator[GenerationEvent, None, None]]

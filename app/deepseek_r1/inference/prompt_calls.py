@@ -21,9 +21,9 @@ from deepseek_r1.documents.errors import ReadingStopped
 from deepseek_r1.documents.index import DocumentIndex
 from deepseek_r1.documents.reading_memory import ReadingMemory
 from deepseek_r1.documents.sources import SourcedAnswer
+from deepseek_r1.engine.interface import GenerationResult
 from deepseek_r1.engine.output.generation_output import ResultCollector
 from deepseek_r1.engine.output.schema import schema_json
-from deepseek_r1.engine.protocol.base import GenerationResult
 from deepseek_r1.inference.arguments import (
     AnswerOptions,
     Documents,

@@ -20,7 +20,7 @@ from pydantic import BaseModel
 from deepseek_r1.core.events import GenerationEvent, GenerationFinished, PrefillProgress
 from deepseek_r1.core.messages import Message, Role
 from deepseek_r1.core.settings import LoadSettings, SamplingSettings
-from deepseek_r1.host.environment import engine_environment
+from deepseek_r1.host.supervisor import engine_environment
 from deepseek_r1.lab.errors import AnswerTooShort
 
 _PLENTY_MIB = 1_048_576

@@ -16,7 +16,7 @@ from deepseek_r1.core.errors import EngineDied
 from deepseek_r1.core.frames import PipeMessage, one_of
 from deepseek_r1.core.processes import ChildKind
 from deepseek_r1.formats.gguf import read_header
-from deepseek_r1.host.environment import engine_environment, start_options
+from deepseek_r1.host.supervisor import engine_environment, start_options
 from deepseek_r1.lab import errors
 
 WINDOW: Final = 512

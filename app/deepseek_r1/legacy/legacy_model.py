@@ -37,7 +37,7 @@ from deepseek_r1.core.i18n import tr
 from deepseek_r1.core.process_lock import lock_files
 from deepseek_r1.core.processes import ChildKind
 from deepseek_r1.core.settings import SamplingSettings
-from deepseek_r1.engine.protocol.engine_names import import_low_level
+from deepseek_r1.engine.interface import import_low_level
 from deepseek_r1.formats.header import GGUF, ModelHeader
 from deepseek_r1.hardware import cpu
 from deepseek_r1.memory.meter import process_mib

@@ -21,11 +21,10 @@ from deepseek_r1.core.frames import without_surrogates
 from deepseek_r1.core.i18n import tr
 from deepseek_r1.core.messages import AnswerRequest, Message, PromptInput
 from deepseek_r1.core.settings import SamplingSettings
+from deepseek_r1.engine.interface import AnswerBatch, GenerationResult, OpenRequest, engine_name
 from deepseek_r1.engine.output.generation_output import GenerationOutput, ResultCollector
 from deepseek_r1.engine.output.repetition import RepetitionDetector
 from deepseek_r1.engine.prompt.prompt_builder import common_length
-from deepseek_r1.engine.protocol.base import AnswerBatch, GenerationResult, OpenRequest
-from deepseek_r1.engine.protocol.engine_names import engine_name
 from deepseek_r1.formats.ggml_file import MISSING_BYTES
 from deepseek_r1.hardware import cpu
 from deepseek_r1.legacy.legacy_model import (
@@ -61,7 +60,7 @@ _NOT_TRUNCATABLE = frozenset({"falcon"})
 
 
 class LegacyEngine:
-    """An `engine.protocol.base.Engine`; see there for the contract and its threads."""
+    """An `engine.interface.Engine`; see there for the contract and its threads."""
 
     def __init__(self, request: OpenRequest) -> None:
         """Load the file. Raises ModelRefused, EngineStartFailed."""

@@ -11,6 +11,8 @@ there. A shortage soon after a raise doubles the calm period that the next raise
 
 from dataclasses import dataclass, replace
 
+from deepseek_r1.core.events import MemoryState
+from deepseek_r1.core.i18n import tr
 from deepseek_r1.hardware.pressure import MemoryReading
 
 LEAST_BATCH = 32  # tokens; a smaller batch doubles a prompt's time and saves hardly any memory
@@ -136,3 +138,19 @@ def _is_short(reading: MemoryReading, low_mib: float) -> bool:
 
 def _stalls(reading: MemoryReading) -> bool:
     return reading.some_percent >= _SOME_PERCENT or reading.full_percent >= _FULL_PERCENT
+
+
+def shortage_text(memory: MemoryState) -> str:
+    """Explains what the engine does in this state of memory, and what the user can do."""
+    if not memory.short:
+        return tr("There is enough memory again.")
+    if memory.streams:
+        return tr(
+            "This computer is short of memory, so less of the model stays in it for "
+            "now. The answer goes on, more slowly."
+        )
+    return tr(
+        "This computer is short of memory. The whole model is in memory and "
+        "cannot give any back: close other programs, or run it from the disk "
+        "with a smaller budget."
+    )

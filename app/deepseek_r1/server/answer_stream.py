@@ -20,7 +20,7 @@ from deepseek_r1.core.events import (
     ThinkingDelta,
     TokenLogprob,
 )
-from deepseek_r1.engine.protocol.base import GenerationResult
+from deepseek_r1.engine.interface import GenerationResult
 from deepseek_r1.server.api_errors import ApiError
 from deepseek_r1.server.api_responses import (
     ResponseHead,

@@ -14,8 +14,8 @@ from fastapi.responses import JSONResponse, Response
 from deepseek_r1.core.events import Event
 from deepseek_r1.core.messages import RawPrompt
 from deepseek_r1.documents.sources import SourcedAnswer
+from deepseek_r1.engine.interface import GenerationResult
 from deepseek_r1.engine.output.generation_output import ResultCollector
-from deepseek_r1.engine.protocol.base import GenerationResult
 from deepseek_r1.server.admission import client_of
 from deepseek_r1.server.answer_stream import (
     Answer,

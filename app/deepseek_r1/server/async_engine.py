@@ -11,7 +11,7 @@ from deepseek_r1.core.errors import EngineFailed, ModelNotLoaded
 from deepseek_r1.core.events import BillItem, Event, ModelLoaded
 from deepseek_r1.core.i18n import tr
 from deepseek_r1.core.messages import Message
-from deepseek_r1.host.open_requests import OpenRequests
+from deepseek_r1.host.in_flight import OpenRequests
 from deepseek_r1.host.protocol import (
     AnsweredRequest,
     ClosingReply,

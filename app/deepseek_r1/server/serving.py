@@ -15,8 +15,8 @@ from deepseek_r1.core.events import Event, ModelLoaded
 from deepseek_r1.core.i18n import tr
 from deepseek_r1.documents.reading import readers
 from deepseek_r1.host.client import EngineClient
+from deepseek_r1.host.protocol import EngineState, HostEvent, StateChanged
 from deepseek_r1.host.supervisor import SHUTDOWN_S
-from deepseek_r1.host.supervisor_events import EngineState, HostEvent, StateChanged
 from deepseek_r1.memory.meter import tree_mib
 from deepseek_r1.server.answers import AnswerService
 from deepseek_r1.server.async_engine import AsyncEngine

@@ -22,7 +22,7 @@ from deepseek_r1.core.i18n import use_language
 from deepseek_r1.core.process_lock import lock_files, lock_process
 from deepseek_r1.core.processes import ChildKind
 from deepseek_r1.core.settings import LoadSettings
-from deepseek_r1.host.open_requests import OpenRequests
+from deepseek_r1.host.in_flight import OpenRequests
 from deepseek_r1.host.protocol import ShutdownRequest
 from deepseek_r1.host.sharing_protocol import (
     ModelShared,

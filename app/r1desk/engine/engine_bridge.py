@@ -21,8 +21,8 @@ from deepseek_r1.core.events import AnswerDelta, Bill, Event, ModelLoaded, Think
 from deepseek_r1.core.settings import LoadSettings
 from deepseek_r1.host import protocol
 from deepseek_r1.host.comparison import Comparison
+from deepseek_r1.host.protocol import EngineState, HostEvent, RestartRequest, StateChanged
 from deepseek_r1.host.supervisor import Supervisor
-from deepseek_r1.host.supervisor_events import EngineState, HostEvent, RestartRequest, StateChanged
 from deepseek_r1.memory.estimate import Estimate
 from r1desk.platform.background_thread import ask_in_background
 from r1desk.platform.tasks import Later

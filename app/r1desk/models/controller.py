@@ -9,8 +9,7 @@ from deepseek_r1.core.errors import ErrorReport, ModelFileMissing, R1Error, Temp
 from deepseek_r1.core.i18n import tr
 from deepseek_r1.core.paths import STARTER_NAME, starter_model
 from deepseek_r1.core.settings import DraftMode, LoadSettings
-from deepseek_r1.host.protocol import LoadRequest, UnloadRequest
-from deepseek_r1.host.supervisor_events import EngineState
+from deepseek_r1.host.protocol import EngineState, LoadRequest, UnloadRequest
 from r1desk.engine.engine_bridge import EngineBridge, EngineRequest
 from r1desk.models.chosen_templates import ChosenTemplate, ChosenTemplates
 from r1desk.models.live_settings import LiveSettings

@@ -7,7 +7,7 @@ from PySide6.QtCore import QObject, QTimer, Slot
 from deepseek_r1.catalogue.errors import FolderUnusable
 from deepseek_r1.catalogue.file_rules import require_usable
 from deepseek_r1.core.models_folders import choose_models_dir, default_models_dir, user_models_dir
-from deepseek_r1.host.supervisor_events import EngineState
+from deepseek_r1.host.protocol import EngineState
 from r1desk.chat.feature import ChatFeature
 from r1desk.features import Feature, Services
 from r1desk.models.controller import ModelController

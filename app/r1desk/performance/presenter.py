@@ -7,9 +7,8 @@ from PySide6.QtWidgets import QMainWindow, QMenu
 
 from deepseek_r1.core import events
 from deepseek_r1.core.i18n import tr
-from deepseek_r1.host.memory_messages import shortage_over_text, shortage_text
-from deepseek_r1.host.protocol import Heartbeat
-from deepseek_r1.host.supervisor_events import EngineState
+from deepseek_r1.host.protocol import EngineState, Heartbeat
+from deepseek_r1.memory.governor import shortage_text
 from r1desk.chat.answers.controller import ChatController
 from r1desk.chat.composer.composer import Composer
 from r1desk.chat.messages.view import ChatView
@@ -132,7 +131,7 @@ class PerformancePresenter(Presenter):
             self._notices.withdraw(self._shortage_text)
             self._shortage_text = ""
             if memory is not None:  # else the model is gone, and with it the shortage's effect
-                self._notices.show_notice(Notice(shortage_over_text(), Level.INFO))
+                self._notices.show_notice(Notice(shortage_text(memory), Level.INFO))
 
     @Slot()
     def _show(self) -> None:

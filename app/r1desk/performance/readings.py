@@ -7,7 +7,7 @@ from deepseek_r1.core import events
 from deepseek_r1.core.events import WeightsStats
 from deepseek_r1.core.i18n import N_, tr
 from deepseek_r1.core.units import format_mib
-from deepseek_r1.host.supervisor_events import EngineState
+from deepseek_r1.host.protocol import EngineState
 
 
 @dataclass(frozen=True, slots=True)

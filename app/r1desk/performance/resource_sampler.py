@@ -7,8 +7,7 @@ import time
 from PySide6.QtCore import QObject, Qt, QTimer, Signal, Slot
 
 from deepseek_r1.hardware.pressure import memory_reading
-from deepseek_r1.host.protocol import Heartbeat
-from deepseek_r1.host.supervisor_events import EngineState
+from deepseek_r1.host.protocol import EngineState, Heartbeat
 from deepseek_r1.memory import meter
 from r1desk.engine.engine_bridge import EngineBridge
 from r1desk.models.controller import ModelController

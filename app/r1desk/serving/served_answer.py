@@ -14,11 +14,11 @@ from deepseek_r1.core.messages import PartialAnswer, RawPrompt
 from deepseek_r1.host.protocol import (
     ClosingReply,
     DoneReply,
+    EngineState,
     ErrorReply,
     EventReply,
     GenerateRequest,
 )
-from deepseek_r1.host.supervisor_events import EngineState
 from r1desk.chat.values.message import merged_stats
 from r1desk.engine.engine_bridge import EngineBridge, EngineRequest
 from r1desk.platform.tasks import Tasks, later_turn, task

@@ -11,12 +11,11 @@ from deepseek_r1 import CPUInference
 from deepseek_r1.core.events import FinishReason, GenerationFinished, PrefillProgress
 from deepseek_r1.core.messages import AnswerRequest, RawPrompt
 from deepseek_r1.core.settings import SamplingSettings
-from deepseek_r1.engine.llama import prefill
-from deepseek_r1.engine.llama.batching import batch_scheduler
-from deepseek_r1.engine.llama.batching.sequence_cells import SequenceCells
+from deepseek_r1.engine.interface import AnswerBatch
+from deepseek_r1.engine.llama import batching, prefill
 from deepseek_r1.engine.llama.binding.context import BatchToken, LlamaContext
+from deepseek_r1.engine.llama.sequence_cells import SequenceCells
 from deepseek_r1.engine.output.schema import schema_json
-from deepseek_r1.engine.protocol.base import AnswerBatch
 from support.forced_answers import ENDLESS, only
 from support.prompt_chats import system, user
 
@@ -178,7 +177,7 @@ def many(shallow_starter: Path) -> Iterator[CPUInference]:
         pytest.MonkeyPatch.context() as patch,
         CPUInference(shallow_starter, batch_size=8, context_length=4096) as loaded,
     ):
-        patch.setattr(batch_scheduler, "LEAST_MEASURED", 1 << 30)
+        patch.setattr(batching, "LEAST_MEASURED", 1 << 30)
         yield loaded
 
 

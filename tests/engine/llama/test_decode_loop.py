@@ -15,11 +15,11 @@ from deepseek_r1.core.errors import EngineFailed, TemplateUnusable
 from deepseek_r1.core.events import AnswerDelta, FinishReason, GenerationEvent
 from deepseek_r1.core.messages import AnswerRequest
 from deepseek_r1.core.settings import LoadSettings, SamplingSettings
+from deepseek_r1.engine.interface import OpenRequest
 from deepseek_r1.engine.llama import runner
 from deepseek_r1.engine.llama.answer.answer_decoding import DecodeLoop
-from deepseek_r1.engine.protocol.base import OpenRequest
 from deepseek_r1.formats.gguf import read_header
-from deepseek_r1.inference.registry import open_engine
+from deepseek_r1.inference.loading import open_engine
 from deepseek_r1.native.native_library import LlamaBatch
 from support.budgets import ROOMY_MIB
 from support.prompt_chats import user

@@ -19,7 +19,7 @@ from deepseek_r1.core.settings import LoadSettings
 from deepseek_r1.engine.llama.binding import graphics_device as graphics
 from deepseek_r1.engine.llama.binding.library import library
 from deepseek_r1.formats.gguf import read_header
-from deepseek_r1.inference.process_overhead import process_share
+from deepseek_r1.inference.loading import process_share
 from deepseek_r1.memory.graphics import allow_graphics, stopped_device, using
 from deepseek_r1.memory.plan import least_budget_mib
 from deepseek_r1.native.native_library import graphics_library

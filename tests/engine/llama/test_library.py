@@ -9,6 +9,7 @@ from unittest.mock import patch
 import pytest
 
 from deepseek_r1.checks import software_checks
+from deepseek_r1.engine.interface import engine_name
 from deepseek_r1.engine.llama.binding import library as library_module
 from deepseek_r1.engine.llama.binding.library import (
     SPIN_COUNT,
@@ -19,7 +20,6 @@ from deepseek_r1.engine.llama.binding.library import (
     wait_policy,
     wait_policy_set,
 )
-from deepseek_r1.engine.protocol.engine_names import engine_name
 from deepseek_r1.hardware import cpu
 from support.command import run_code
 

@@ -14,9 +14,8 @@ import pytest
 from deepseek_r1.core.errors import EngineFailed
 from deepseek_r1.core.messages import RawPrompt
 from deepseek_r1.core.settings import CacheStrategy, LoadSettings, SamplingSettings
-from deepseek_r1.engine.llama.answer.answer import AnswerParts
-from deepseek_r1.engine.llama.answer.recent_answers import RecentAnswers
-from deepseek_r1.engine.llama.batching.answer_batch import SequenceBatch, answer_all
+from deepseek_r1.engine.llama.answer.answer import AnswerParts, RecentAnswers
+from deepseek_r1.engine.llama.batching import SequenceBatch, answer_all
 from deepseek_r1.engine.llama.binding.context import AbortedError
 from deepseek_r1.engine.llama.binding.library import library
 from deepseek_r1.engine.prompt.prompt_builder import PromptBuilder

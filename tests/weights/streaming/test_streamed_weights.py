@@ -15,12 +15,12 @@ from deepseek_r1.core.errors import EngineFailed, LoadStopped, ModelLoadFailed
 from deepseek_r1.core.events import GenerationFinished
 from deepseek_r1.core.messages import AnswerRequest, Message, Role
 from deepseek_r1.core.settings import LoadSettings, SamplingSettings
+from deepseek_r1.engine.interface import OpenRequest
 from deepseek_r1.engine.llama.binding.context import AbortedError
 from deepseek_r1.engine.prompt.prompt_builder import common_length
-from deepseek_r1.engine.protocol.base import OpenRequest
 from deepseek_r1.formats.gguf import read_header
-from deepseek_r1.inference import process_overhead
-from deepseek_r1.inference.registry import open_engine
+from deepseek_r1.inference import loading
+from deepseek_r1.inference.loading import open_engine
 from deepseek_r1.memory.meter import process_mib
 from deepseek_r1.weights.residency import least_weights_mib, plan_residency
 from deepseek_r1.weights.streamed_weights import StreamedWeights
@@ -235,7 +235,7 @@ def test_a_file_that_is_replaced_is_read_as_it_was(tmp_path: Path) -> None:
 
 def test_a_file_that_is_replaced_while_it_is_loaded_is_refused(starter, tmp_path, monkeypatch):
     # What pytest holds would count as the engine's.
-    monkeypatch.setattr(process_overhead, "process_mib", lambda _pid: 0.0)
+    monkeypatch.setattr(loading, "process_mib", lambda _pid: 0.0)
     path, other = tmp_path / "model.gguf", tmp_path / "model.part"
     shutil.copyfile(starter, path)
     RawGguf.parse(starter.read_bytes()).set("general.note", U32, 1).lay_out().write(other)

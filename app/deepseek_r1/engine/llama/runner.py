@@ -11,20 +11,20 @@ from deepseek_r1.core.events import FinishReason, GenerationEvent, PrefillProgre
 from deepseek_r1.core.i18n import tr
 from deepseek_r1.core.messages import AnswerRequest, Message, PromptInput, RawPrompt, Role
 from deepseek_r1.core.settings import SamplingSettings
-from deepseek_r1.engine.llama.answer.answer import Answer, AnswerParts
+from deepseek_r1.engine.interface import GenerationResult, OpenRequest, engine_name
+from deepseek_r1.engine.llama.answer.answer import Answer, AnswerParts, RecentAnswers
 from deepseek_r1.engine.llama.answer.answer_decoding import AnswerDecoder, DecodeLoop
-from deepseek_r1.engine.llama.answer.recent_answers import RecentAnswers
-from deepseek_r1.engine.llama.batching.answer_batch import SequenceBatch, answer_all
+from deepseek_r1.engine.llama.batching import SequenceBatch, answer_all
 from deepseek_r1.engine.llama.binding.context import AbortedError, ContextParams, LlamaContext
 from deepseek_r1.engine.llama.binding.graphics_device import opened_device
 from deepseek_r1.engine.llama.binding.library import library
 from deepseek_r1.engine.llama.binding.model import LlamaModel
-from deepseek_r1.engine.llama.binding.streaming_setup import (
+from deepseek_r1.engine.llama.computing import (
+    Computing,
     make_kv_memory,
     make_kv_reclaim,
     make_streamed_weights,
 )
-from deepseek_r1.engine.llama.computing import Computing
 from deepseek_r1.engine.llama.embedding_model import EmbeddingModel
 from deepseek_r1.engine.llama.prefill import NextTurn, PromptPrefill
 from deepseek_r1.engine.llama.prompt_cache.prefix_setup import prefix_cache
@@ -33,8 +33,6 @@ from deepseek_r1.engine.llama.threads import EngineThreads
 from deepseek_r1.engine.output.reasoning import THINK
 from deepseek_r1.engine.prompt.prompt_builder import PromptBuilder
 from deepseek_r1.engine.prompt.template import open_template
-from deepseek_r1.engine.protocol.base import GenerationResult, OpenRequest
-from deepseek_r1.engine.protocol.engine_names import engine_name
 from deepseek_r1.memory.cost_model import chunk_bytes, draft_tokens, recurrent
 from deepseek_r1.memory.plan import DECODE_ROWS, decode_rows, with_precision
 from deepseek_r1.weights.direct_file import WeightsUnreadableError
@@ -45,7 +43,7 @@ _LONG_INSTRUCTIONS = 256  # characters: shorter ones are read again as soon
 
 
 class LlamaEngine:
-    """An `engine.protocol.base.Engine`; see there for the contract and its threads."""
+    """An `engine.interface.Engine`; see there for the contract and its threads."""
 
     def __init__(self, request: OpenRequest) -> None:
         """Load the weights and create the context. Raises ModelRefused, EngineStartFailed."""

@@ -19,6 +19,7 @@ from deepseek_r1.core.events import (
 )
 from deepseek_r1.core.messages import PartialAnswer
 from deepseek_r1.core.settings import SamplingSettings
+from deepseek_r1.engine.interface import GenerationResult
 from deepseek_r1.engine.output.reasoning import (
     THINK,
     OutputSegment,
@@ -27,7 +28,6 @@ from deepseek_r1.engine.output.reasoning import (
     StopMatcher,
     ThinkingFormat,
 )
-from deepseek_r1.engine.protocol.base import GenerationResult
 
 _new_decoder = codecs.getincrementaldecoder("utf-8")
 TAG_LAST_BYTE = b">"  # the last byte of every tag

@@ -15,7 +15,6 @@ from deepseek_r1.core.events import TemplateSource, TemplateUsed
 from deepseek_r1.core.i18n import tr
 from deepseek_r1.core.messages import Message, Role
 from deepseek_r1.engine.output.reasoning import CLOSE_TAG, OPEN_TAG, THINK, thinking_format
-from deepseek_r1.engine.prompt.template_frames import RenderOutcome
 from deepseek_r1.engine.prompt.template_process import render_in_process
 from deepseek_r1.formats.gguf import ModelHeader
 from deepseek_r1.formats.template_file import (
@@ -65,7 +64,7 @@ class ChatTemplate:
         rendered = [_variables(m, takes_calls="tool_calls" in self._source) for m in messages]
         call = self._call(rendered, bos=bos, eos=eos, generation_prompt=generation_prompt)
         ((outcome, text),) = render_in_process(self._source, [call])
-        if outcome != RenderOutcome.TEXT:
+        if outcome != "text":
             raise ConversationRefused(detail=text)
         return text
 
@@ -74,11 +73,11 @@ class ChatTemplate:
         (outcome, text), (with_system, text_with_system) = render_in_process(
             self._source, [self._call([_USER]), self._call([_SYSTEM, _USER])]
         )
-        if outcome != RenderOutcome.TEXT:
+        if outcome != "text":
             raise TemplateUnusable(detail=text)
-        if with_system == RenderOutcome.FAILED:
+        if with_system == "failed":
             raise TemplateUnusable(detail=text_with_system)
-        supports_system = with_system == RenderOutcome.TEXT and _MARKER in text_with_system
+        supports_system = with_system == "text" and _MARKER in text_with_system
         return _QUESTION in text, supports_system
 
     def _call(

@@ -5,12 +5,13 @@ after a template made an end of it.
 """
 
 import atexit
+import errno
 import os
 import signal
 import sys
 import threading
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, Literal
 
 from pydantic import BaseModel, TypeAdapter
 
@@ -24,7 +25,6 @@ from deepseek_r1.core.errors import (
 from deepseek_r1.core.frames import FrameTooLong
 from deepseek_r1.core.i18n import current_language, tr
 from deepseek_r1.core.processes import ChildKind
-from deepseek_r1.engine.prompt.template_frames import OUT_OF_MEMORY_EXIT
 from deepseek_r1.memory.meter import cpu_seconds, unshared_mib
 
 START_S = 30.0  # from the process's start to its first reply
@@ -36,7 +36,8 @@ REQUEST_BYTES = 128 << 20
 REPLY_BYTES = 1 << 20  # the most of a reply, and
 REPLY_SHARE = 64  # so many for each byte of its request
 
-_replies: TypeAdapter[list[tuple[str, str]]] = TypeAdapter(list[tuple[str, str]])
+Rendered = tuple[Literal["text", "refused", "failed"], str]  # the text, or the reason
+_replies: TypeAdapter[list[Rendered]] = TypeAdapter(list[Rendered])
 
 
 class _Render(BaseModel):
@@ -109,7 +110,7 @@ class _Renderer:
             self._ready = False
         return self._child
 
-    def request(self, request: _Render) -> list[tuple[str, str]]:
+    def request(self, request: _Render) -> list[Rendered]:
         """Send a request and return its reply. Raises RendererLostError, EngineStartFailed.
 
         After any exception, Ctrl-C's too, the process is gone.
@@ -134,21 +135,21 @@ class _Renderer:
                     self._child = None
 
 
-def _ask(child: ChildCall, request: _Render) -> list[tuple[str, str]]:
+def _ask(child: ChildCall, request: _Render) -> list[Rendered]:
     used_s = cpu_seconds(child.pid)
 
     def check_time(waited_s: float) -> None:
         if waited_s >= RENDER_S and cpu_seconds(child.pid) - used_s >= BUSY_S:
             raise ChildTooSlow
 
-    reply: list[tuple[str, str]] = child.ask(request, deadline_s=STARVED_S, on_wait=check_time)
+    reply: list[Rendered] = child.ask(request, deadline_s=STARVED_S, on_wait=check_time)
     return reply
 
 
 def _lost(died: ChildDied) -> RendererLostError:
     if sys.platform != "win32" and died.returncode == -signal.SIGPROF:
         return RendererLostError(tr("the template takes too long"))
-    if died.returncode == OUT_OF_MEMORY_EXIT:
+    if died.returncode == errno.ENOMEM:
         return RendererLostError(tr("the template needs too much memory"))
     how = died.how if died.returncode < 0 else tr("exit code {code}", code=died.returncode)
     return RendererLostError(how, limit=False)
@@ -164,7 +165,7 @@ def renderer_mib() -> float:
     return unshared_mib(pid) if pid is not None else 0.0
 
 
-def render_in_process(source: str, calls: Sequence[Mapping[str, Any]]) -> list[tuple[str, str]]:
+def render_in_process(source: str, calls: Sequence[Mapping[str, Any]]) -> list[Rendered]:
     """Render `source` for each of `calls`; see `template_renderer.render_calls`.
 
     Raises TemplateUnusable where the limits of time or memory ended it, or where the process has

@@ -5,15 +5,18 @@ controls, tojson, raise_exception, strftime_now), in Jinja's immutable sandbox. 
 of C busy for hours, where no check written in Python is reached. So the system itself limits this
 process: its memory, and the processor's time of each request, after which it is killed.
 
-A request is `{"source", "calls", "language"}`, its reply a list of `[outcome, text]`.
+A frame is four bytes of length, big-endian, then JSON; `core.frames` would need pydantic. A request
+is `{"source", "calls", "language"}`, its reply a list of `[outcome, text]`.
 Only the standard library and Jinja are imported here: the process is part of the memory budget.
 """
 
 import contextlib
+import errno
 import gc
 import json
 import os
 import signal
+import struct
 import sys
 import time
 from collections.abc import Iterator, Mapping, Sequence
@@ -32,12 +35,6 @@ from jinja2.sandbox import ImmutableSandboxedEnvironment
 from deepseek_r1.core.i18n import current_language, tr, use_language
 from deepseek_r1.core.process_lock import lock_without_files
 from deepseek_r1.core.processes import ChildKind
-from deepseek_r1.engine.prompt.template_frames import (
-    LENGTH,
-    OUT_OF_MEMORY_EXIT,
-    RenderOutcome,
-    encoded,
-)
 
 # What a request may take beyond the process's own memory; the bill has all of it (`memory.plan`).
 MEMORY_BYTES = 2 << 20
@@ -48,6 +45,7 @@ BASE_CHARACTERS = 256 * 1024  # that a prompt may have beyond the contents
 MESSAGE_CHARACTERS = 1024  # for each message
 CONTENT_COPIES = 16  # how often a prompt may repeat the contents
 _DETAIL_CHARACTERS = 300
+_LENGTH = struct.Struct(">I")
 
 # Jinja compiles code when it reports an error, and where that code cannot be allocated, CPython may
 # raise SystemError: "<built-in function compile> returned NULL without setting an exception".
@@ -65,7 +63,7 @@ def main() -> None:
     try:
         _serve(source, sink)
     except OUT_OF_MEMORY_ERRORS:  # the next request gets a new process with all of its memory
-        os._exit(OUT_OF_MEMORY_EXIT)
+        os._exit(errno.ENOMEM)
     os._exit(0)
 
 
@@ -78,10 +76,10 @@ def _serve(source: BinaryIO, sink: BinaryIO) -> None:
 
 def _answer(source: BinaryIO, sink: BinaryIO, own_bytes: int) -> bool:
     """Answer the next request; False where none comes any more."""
-    head = source.read(LENGTH.size)
-    if len(head) < LENGTH.size:
+    head = source.read(_LENGTH.size)
+    if len(head) < _LENGTH.size:
         return False
-    (size,) = LENGTH.unpack(head)
+    (size,) = _LENGTH.unpack(head)
     _limit_memory(own_bytes, CONTENT_BYTES * size)
     if len(body := source.read(size)) < size:
         return False
@@ -92,7 +90,7 @@ def _answer(source: BinaryIO, sink: BinaryIO, own_bytes: int) -> bool:
     with _limited_time():
         results = render_calls(request["source"], request["calls"])
     _write(sink, results)
-    if any(outcome != RenderOutcome.TEXT for outcome, _text in results):
+    if any(outcome != "text" for outcome, _text in results):
         gc.collect()  # what a template has filled is in cycles with its exception's frames
     return True
 
@@ -140,8 +138,11 @@ def _limit_memory(own_bytes: int, more_bytes: int) -> None:
 
 
 def _write(sink: BinaryIO, value: Any) -> None:
-    body = encoded(value)
-    sink.write(LENGTH.pack(len(body)) + body)
+    try:
+        body = json.dumps(value, ensure_ascii=False).encode()
+    except UnicodeEncodeError:  # lone surrogates, which JSON's escapes carry
+        body = json.dumps(value).encode()
+    sink.write(_LENGTH.pack(len(body)) + body)
     sink.flush()
 
 
@@ -190,15 +191,15 @@ class _Sandbox(ImmutableSandboxedEnvironment):
 def render_calls(source: str, calls: Sequence[Mapping[str, Any]]) -> list[tuple[str, str]]:
     """Render `source` once for each of `calls`, the variables of a rendering.
 
-    Each result is a `RenderOutcome` and the text, or the reason where there is none. Raises one of
-    `OUT_OF_MEMORY_ERRORS` where the process's memory does not suffice.
+    Each result is "text" and the text; or "refused" (by `raise_exception`) or "failed", and the
+    reason. Raises one of `OUT_OF_MEMORY_ERRORS` where the process's memory does not suffice.
     """
     try:
         template = _compiled(source)
     except OUT_OF_MEMORY_ERRORS:
         raise
     except Exception as error:  # noqa: BLE001 - the template is foreign: any error is its own
-        return [(RenderOutcome.FAILED, _describe(error))] * len(calls)
+        return [("failed", _describe(error))] * len(calls)
     return [_render(template, variables) for variables in calls]
 
 
@@ -211,7 +212,7 @@ def _render(template: Template, variables: Mapping[str, Any]) -> tuple[str, str]
     """Some templates write the arguments of a call as JSON; others expect JSON's text."""
     parsed = [_with_parsed_arguments(message) for message in variables["messages"]]
     outcome, text = _render_once(template, {**variables, "messages": parsed})
-    if outcome == RenderOutcome.FAILED and parsed != variables["messages"]:
+    if outcome == "failed" and parsed != variables["messages"]:
         return _render_once(template, variables)
     return outcome, text
 
@@ -235,15 +236,15 @@ def _render_once(template: Template, variables: Mapping[str, Any]) -> tuple[str,
         text = template.render(variables)
     except _RefusalError as error:
         detail = tr("The template reports: {detail}", detail=str(error)[:_DETAIL_CHARACTERS])
-        return RenderOutcome.REFUSED, detail
+        return "refused", detail
     except OUT_OF_MEMORY_ERRORS:
         raise
     except Exception as error:  # noqa: BLE001 - the template is foreign: any error is its own
-        return RenderOutcome.FAILED, _describe(error)
+        return "failed", _describe(error)
     if len(text) > BASE_CHARACTERS + MESSAGE_CHARACTERS * len(messages) + CONTENT_COPIES * length:
         reason = tr("the template writes too much")
-        return RenderOutcome.FAILED, tr("It exceeds the limits: {detail}.", detail=reason)
-    return RenderOutcome.TEXT, text
+        return "failed", tr("It exceeds the limits: {detail}.", detail=reason)
+    return "text", text
 
 
 def _to_json(value: Any, indent: int | None = None, **_: Any) -> str:

@@ -14,8 +14,12 @@ from deepseek_r1.core.errors import R1Error
 from deepseek_r1.core.events import Event, PromptCacheState
 from deepseek_r1.documents.document_prompt import document_owners
 from deepseek_r1.hardware.processor import battery_is_low
-from deepseek_r1.host.protocol import PrepareRequest, PromptCacheFolder, RetainPromptsRequest
-from deepseek_r1.host.supervisor_events import EngineState
+from deepseek_r1.host.protocol import (
+    EngineState,
+    PrepareRequest,
+    PromptCacheFolder,
+    RetainPromptsRequest,
+)
 from r1desk.chat.answers.answer_queue import effective
 from r1desk.chat.answers.controller import ChatController
 from r1desk.chat.values.answering_model import DocumentTexts

@@ -12,7 +12,7 @@ from deepseek_r1.core.events import ModelLoaded
 from deepseek_r1.core.i18n import tr
 from deepseek_r1.core.messages import Role
 from deepseek_r1.core.settings import LoadSettings, answer_reserve
-from deepseek_r1.host.supervisor_events import EngineState
+from deepseek_r1.host.protocol import EngineState
 from r1desk.chat.answers.controller import ChatController
 from r1desk.chat.answers.streaming_answer import QueuedAnswer
 from r1desk.chat.context.chat_documents import ChatDocuments

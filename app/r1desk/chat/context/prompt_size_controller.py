@@ -8,8 +8,7 @@ from deepseek_r1.core.messages import Message, Role
 from deepseek_r1.core.settings import answer_reserve
 from deepseek_r1.documents.document_prompt import whole_documents
 from deepseek_r1.documents.passages import estimated_tokens
-from deepseek_r1.host.protocol import Heartbeat
-from deepseek_r1.host.supervisor_events import EngineState
+from deepseek_r1.host.protocol import EngineState, Heartbeat
 from r1desk.chat.answers.controller import ChatController
 from r1desk.chat.context.chat_documents import ChatDocuments
 from r1desk.chat.context.token_counter import NotCounted, TokenCounter

@@ -9,8 +9,7 @@ from PySide6.QtCore import QObject, Signal
 from deepseek_r1.core.errors import EngineFailed, R1Error
 from deepseek_r1.core.messages import Message, Role
 from deepseek_r1.documents.passages import estimated_tokens
-from deepseek_r1.host.protocol import CountTokensRequest, SimilaritiesRequest
-from deepseek_r1.host.supervisor_events import EngineState
+from deepseek_r1.host.protocol import CountTokensRequest, EngineState, SimilaritiesRequest
 from r1desk.chat.values.answering_model import AnsweringModel
 from r1desk.engine.engine_bridge import EngineBridge
 from r1desk.platform.tasks import Tasks

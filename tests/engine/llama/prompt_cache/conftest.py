@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
+from deepseek_r1.engine.interface import Engine
 from deepseek_r1.engine.llama.prompt_cache.segment_store import PromptCache
-from deepseek_r1.engine.protocol.base import Engine
 from support.gguf_files import tiny_qwen2
 from support.prompt_chats import Opener, open_with_cache
 

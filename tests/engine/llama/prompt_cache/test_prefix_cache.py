@@ -8,9 +8,9 @@ import pytest
 
 from deepseek_r1.core.messages import Message
 from deepseek_r1.core.settings import KVType, SamplingSettings
+from deepseek_r1.engine.interface import Engine
 from deepseek_r1.engine.llama import prefill
 from deepseek_r1.engine.llama.prompt_cache.segment_store import PromptCache
-from deepseek_r1.engine.protocol.base import Engine
 from support import prompt_chats
 from support.gguf_files import tiny_qwen2
 from support.prompt_chats import Answered, Opener, assistant, long_text, prepared, user

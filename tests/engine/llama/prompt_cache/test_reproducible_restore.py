@@ -11,8 +11,8 @@ import pytest
 
 from deepseek_r1.core.messages import Message
 from deepseek_r1.core.settings import KVType, SamplingSettings
+from deepseek_r1.engine.interface import Engine
 from deepseek_r1.engine.llama.prompt_cache.segment_store import PromptCache
-from deepseek_r1.engine.protocol.base import Engine
 from support.prompt_chats import Answered, Opener, answered, assistant, long_text, prepared, user
 from support.real_models import k_quant_model
 

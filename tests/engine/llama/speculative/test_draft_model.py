@@ -17,14 +17,13 @@ from deepseek_r1.core.errors import (
 )
 from deepseek_r1.core.events import BillItem, FinishReason
 from deepseek_r1.core.settings import LoadSettings, SamplingSettings
+from deepseek_r1.engine.interface import UNMAPPED, DraftRequest, OpenRequest, VocabularyMap
 from deepseek_r1.engine.llama.binding.kernels import supported_kernels
 from deepseek_r1.engine.llama.binding.library import library
 from deepseek_r1.engine.llama.binding.model import LlamaModel
 from deepseek_r1.engine.llama.speculative import drafting
 from deepseek_r1.engine.llama.speculative.draft_model import DraftModel
 from deepseek_r1.engine.llama.speculative.drafting import open_draft
-from deepseek_r1.engine.protocol.base import DraftRequest, OpenRequest
-from deepseek_r1.engine.protocol.vocabulary_map import UNMAPPED, VocabularyMap
 from deepseek_r1.formats.container import read_container
 from deepseek_r1.formats.gguf import read_header
 from deepseek_r1.memory.kernel_times import MEASURED_ROWS, KernelTimes, TypeTimes

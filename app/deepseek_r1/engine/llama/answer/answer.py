@@ -2,23 +2,74 @@
 
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from array import array
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
 from typing import NamedTuple
 
 from deepseek_r1.core.errors import WrongUsage
 from deepseek_r1.core.events import FinishReason, GenerationEvent, GenerationFinished, ThinkingEnd
 from deepseek_r1.core.i18n import tr
-from deepseek_r1.core.messages import AnswerRequest
-from deepseek_r1.engine.llama.answer.recent_answers import RecentAnswers
+from deepseek_r1.core.messages import AnswerRequest, PartialAnswer
 from deepseek_r1.engine.llama.answer.samplers import SamplerPair
 from deepseek_r1.engine.llama.binding.library import Library
 from deepseek_r1.engine.llama.binding.model import LlamaModel
 from deepseek_r1.engine.llama.computing import Computing
-from deepseek_r1.engine.output.generation_output import GenerationOutput
+from deepseek_r1.engine.output.generation_output import GenerationOutput, ResultCollector
+from deepseek_r1.engine.output.reasoning import THINK, ThinkingFormat
 from deepseek_r1.engine.output.repetition import RepetitionDetector
 from deepseek_r1.engine.prompt.prompt_builder import PromptBuilder
 from deepseek_r1.engine.prompt.template_process import renderer_mib
 from deepseek_r1.memory.meter import peak_mib
+
+_REMEMBERED = 8  # answers, each with its prompt: 4 bytes a token
+
+
+class RecentAnswers:
+    """The tokens of the last answers and their prompts. For the computing thread."""
+
+    def __init__(
+        self, token_text: Callable[[int], bytes | None], form: ThinkingFormat = THINK
+    ) -> None:
+        """`token_text` returns a token's text, None for one that ends an answer."""
+        self._token_text, self._form = token_text, form
+        # Prompt and answer of each.
+        self._answers: deque[tuple[array[int], array[int]]] = deque(maxlen=_REMEMBERED)
+
+    def add(self, prompt: Sequence[int], answer: Sequence[int]) -> None:
+        """Remember an answer. With no token of it there is nothing to continue."""
+        if answer:
+            self._answers.append((array("i", prompt), array("i", answer)))
+
+    def find(
+        self, prompt: Sequence[int], partial: PartialAnswer, *, thinking_open: bool, plain: bool
+    ) -> list[int] | None:
+        """Return the tokens of the last answer to `prompt` with exactly this text, or None.
+
+        `thinking_open` and `plain` are those of the answer's `GenerationOutput`.
+        """
+        wanted = array("i", prompt)
+        for answered, answer in reversed(self._answers):
+            if answered == wanted:
+                output = GenerationOutput(
+                    thinking_open=thinking_open, started=0.0, plain=plain, form=self._form
+                )
+                if self._shown(answer, output) == partial:
+                    return list(answer)
+        return None
+
+    def text_of(self, tokens: Sequence[int]) -> bytes:
+        return b"".join(self._token_text(token) or b"" for token in tokens)
+
+    def _shown(self, answer: Sequence[int], output: GenerationOutput) -> PartialAnswer:
+        """Return what these tokens had in their events."""
+        collector = ResultCollector()
+        output.on_text(self.text_of(answer), len(answer))
+        collector.add(*output.finish(cut=True))
+        return PartialAnswer(
+            thinking=collector.thinking, text=collector.text, inside_thinking=output.thinking
+        )
+
 
 _LEAST_TOKENS = 3  # of an answer that the user wants after a thought without one
 
@@ -166,3 +217,54 @@ class Answer:
             peak_mib=peak_mib() + renderer_mib(),
         )
         yield GenerationFinished(stats=stats.model_copy(update=drafts))
+
+
+class BatchedAnswer(Answer):
+    """For the computing thread; `cancelled` may be set and `end_thinking` called from any thread.
+
+    `tokens` are the prompt's and those chosen so far. Whoever computes them calls `on_logits` when
+    all of them are in the cells.
+    """
+
+    def __init__(self, parts: AnswerParts, key: int, request: AnswerRequest, index: int) -> None:
+        super().__init__(parts, request, index)
+        self.key, self.prompt_length = key, len(self.tokens)
+        self.cancelled = False
+        self.sequence = -1  # while it waits
+        self.admitted = False  # it has had a sequence
+        self._context_length = parts.computing.context.params.context_length
+
+    @property
+    def begun(self) -> bool:
+        """Whether a token was chosen."""
+        return self.output.tokens > 0
+
+    def on_logits(self, row: int) -> tuple[list[GenerationEvent], FinishReason | None]:
+        """Choose the next token from a row of logits. Returns events, and the reason of the end."""
+        if (end := self.thinking_end) is not None:
+            return self._close_thinking(end)
+        token = self.samplers.sample(row)
+        piece = self.parts.model.token_text(token)
+        events = list(self.output.on_token(piece, self.samplers.logprob(token, row)))
+        if piece is None or self.output.stopped:
+            return events, FinishReason.STOP
+        self.observe([token], piece)
+        if (reason := self.finish_reason) is not None:
+            return events, reason
+        if len(self.tokens) >= self._context_length:
+            return events, FinishReason.CONTEXT
+        self.tokens.append(token)
+        if (end := self.thinking_end) is not None:
+            more, reason = self._close_thinking(end)
+            return events + more, reason
+        return events, None
+
+    def _close_thinking(
+        self, end: ThinkingEnd
+    ) -> tuple[list[GenerationEvent], FinishReason | None]:
+        """Append the tokens that close the thinking block; the answer follows them."""
+        closing = self.parts.prompts.closing_tokens()
+        if len(self.tokens) + len(closing) >= self._context_length:
+            return [], FinishReason.CONTEXT
+        self.tokens += closing
+        return list(self.close_thinking(end)), None

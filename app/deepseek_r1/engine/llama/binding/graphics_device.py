@@ -19,9 +19,9 @@ from deepseek_r1.core.events import GraphicsUse
 from deepseek_r1.core.i18n import tr
 from deepseek_r1.core.measured_file import measured_dir
 from deepseek_r1.core.settings import GRAPHICS_MEASURED, LoadSettings
+from deepseek_r1.engine.interface import Progress
 from deepseek_r1.engine.llama.binding.kernels import Kernels
 from deepseek_r1.engine.llama.binding.library import Library, library
-from deepseek_r1.engine.protocol.base import Progress
 from deepseek_r1.formats.ggml_types import TENSOR_TYPES
 from deepseek_r1.formats.gguf import ModelHeader
 from deepseek_r1.memory.cost_model import GRAPHICS_ALIGNMENT, graphics_bytes, graphics_weights

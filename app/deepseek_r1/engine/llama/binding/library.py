@@ -20,7 +20,7 @@ from typing import Any
 
 from deepseek_r1.core import log
 from deepseek_r1.core.errors import EngineStartFailed
-from deepseek_r1.engine.protocol.engine_names import import_low_level
+from deepseek_r1.engine.interface import import_low_level
 from deepseek_r1.hardware import cpu
 
 

@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from deepseek_r1.core import log
+from deepseek_r1.engine.interface import OpenRequest
 from deepseek_r1.engine.llama.binding.context import LlamaContext
 from deepseek_r1.engine.llama.binding.library import Library
 from deepseek_r1.engine.llama.binding.model import LlamaModel
@@ -18,7 +19,6 @@ from deepseek_r1.engine.llama.computing import Computing
 from deepseek_r1.engine.llama.prompt_cache.checkpoint_cache import CheckpointCache
 from deepseek_r1.engine.llama.prompt_cache.prefix_cache import PrefixCache
 from deepseek_r1.engine.llama.prompt_cache.segment import ID_BYTES, drop_from_page_cache
-from deepseek_r1.engine.protocol.base import OpenRequest
 from deepseek_r1.formats.gguf import ModelHeader
 from deepseek_r1.hardware import cpu
 from deepseek_r1.memory.cost_model import kv_cache_bytes, layers_of, padded

@@ -11,6 +11,7 @@ from deepseek_r1.core.errors import DraftUnfit
 from deepseek_r1.core.heap import trim_heap
 from deepseek_r1.core.i18n import tr
 from deepseek_r1.core.settings import DraftMode, SamplingSettings
+from deepseek_r1.engine.interface import OpenRequest
 from deepseek_r1.engine.llama.binding.context import LlamaContext
 from deepseek_r1.engine.llama.binding.library import Library
 from deepseek_r1.engine.llama.binding.model import LlamaModel
@@ -18,7 +19,6 @@ from deepseek_r1.engine.llama.speculative.draft_model import DraftModel
 from deepseek_r1.engine.llama.speculative.prompt_lookup import PromptLookup
 from deepseek_r1.engine.llama.speculative.proposer import PassTimes, Proposer
 from deepseek_r1.engine.llama.speculative.verify import SpeculativeDecoder
-from deepseek_r1.engine.protocol.base import OpenRequest
 from deepseek_r1.memory.estimate import UNHIDDEN_SHARE, unhidden_compute_s
 from deepseek_r1.memory.meter import unshared_mib
 from deepseek_r1.memory.other_models import draft_kv_type

@@ -13,17 +13,19 @@ one always goes on.
 
 import time
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 from deepseek_r1.core.errors import EngineFailed
 from deepseek_r1.core.events import FinishReason, GenerationEvent, PrefillProgress
-from deepseek_r1.engine.llama.batching.batched_answer import BatchedAnswer
-from deepseek_r1.engine.llama.batching.sequence_cells import IdleCells, SequenceCells
+from deepseek_r1.core.messages import AnswerRequest, PromptInput
+from deepseek_r1.core.settings import SamplingSettings
+from deepseek_r1.engine.interface import GenerationResult
+from deepseek_r1.engine.llama.answer.answer import AnswerParts, BatchedAnswer
 from deepseek_r1.engine.llama.binding.context import AbortedError, BatchToken
-from deepseek_r1.engine.llama.binding.model import LlamaModel
-from deepseek_r1.engine.llama.computing import Computing
 from deepseek_r1.engine.llama.prefill import LEAST_TOKENS, PrefillShare
+from deepseek_r1.engine.llama.sequence_cells import IdleCells, SequenceCells
+from deepseek_r1.engine.output.generation_output import ResultCollector
 from deepseek_r1.engine.prompt.prompt_builder import common_length
 
 LEAST_MEASURED = 16  # tokens of a prompt whose time is measured
@@ -40,11 +42,15 @@ class _Planned(NamedTuple):
     logits: bool
 
 
-class BatchScheduler:
-    """Owns the context while it has answers. For the computing thread."""
+class SequenceBatch:
+    """Implements `engine.interface.AnswerBatch` with the sequences of one context.
 
-    def __init__(self, computing: Computing, model: LlamaModel) -> None:
-        self._computing, self._context = computing, computing.context
+    Owns the context while it has answers. For the computing thread.
+    """
+
+    def __init__(self, parts: AnswerParts) -> None:
+        self._parts, self._computing = parts, parts.computing
+        self._context, model = parts.computing.context, parts.model
         params = self._context.params
         self._capacity = params.context_length
         self._cells = SequenceCells(self._context, params.sequences, reuses=model.can_truncate)
@@ -63,6 +69,21 @@ class BatchScheduler:
     def answers(self) -> tuple[BatchedAnswer, ...]:
         """The answers, those that are computed first."""
         return (*self._running, *self._waiting)
+
+    def add(self, key: int, request: AnswerRequest, index: int = 0) -> None:
+        """Take a request; `index` distinguishes several answers to one."""
+        self._waiting.append(BatchedAnswer(self._parts, key, request, index))
+
+    def cancel(self, key: int) -> None:
+        for answer in self.answers:
+            if answer.key == key:
+                answer.cancelled = True
+                self._context.abort.set()
+
+    def end_thinking(self, key: int) -> None:
+        for answer in self.answers:
+            if answer.key == key:
+                answer.end_thinking()
 
     def step(self) -> list[BatchEvent]:
         """Compute once, and return what came of it. Raises EngineFailed."""
@@ -332,3 +353,23 @@ class BatchScheduler:
             if answer.cancelled:
                 events += self._finish(answer, FinishReason.CANCELLED)
         return events
+
+
+def answer_all(
+    batch: SequenceBatch, prompts: Sequence[PromptInput], sampling: SamplingSettings
+) -> list[GenerationResult]:
+    """Return an answer to each prompt, in their order.
+
+    Raises PromptTooLong and WrongUsage before any work, EngineFailed.
+    """
+    collectors = [ResultCollector() for _ in prompts]
+    try:
+        for index, messages in enumerate(prompts):
+            batch.add(index, AnswerRequest(messages, sampling), index=index)
+        while batch.busy:
+            for index, event in batch.step():
+                collectors[index].add(event)
+    except BaseException:
+        batch.drop_all()
+        raise
+    return [collector.result() for collector in collectors]

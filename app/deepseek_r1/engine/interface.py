@@ -2,10 +2,19 @@
 
 from __future__ import annotations
 
+import importlib
+import importlib.util
+import re
+import sys
+import types
+from array import array
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Protocol
+from functools import cache
+from importlib import metadata
+from typing import TYPE_CHECKING, Any, Protocol
 
+from deepseek_r1.core.errors import DraftUnfit
 from deepseek_r1.core.events import (
     AnswerSource,
     GenerationEvent,
@@ -15,15 +24,16 @@ from deepseek_r1.core.events import (
     TokenLogprob,
     WeightsStats,
 )
+from deepseek_r1.core.i18n import tr
 from deepseek_r1.core.messages import AnswerRequest, Message, PartialAnswer, PromptInput
 from deepseek_r1.core.settings import LoadSettings, SamplingSettings
+from deepseek_r1.formats.container import read_container
 from deepseek_r1.formats.gguf import ModelHeader
 from deepseek_r1.memory.kernel_times import KernelTimes
 from deepseek_r1.weights.residency import Residency
 
 if TYPE_CHECKING:
     from deepseek_r1.engine.llama.prompt_cache.segment_store import PromptCache
-    from deepseek_r1.engine.protocol.vocabulary_map import VocabularyMap
 
 Progress = Callable[[float], bool]  # called with fractions of a load; False stops it
 
@@ -244,3 +254,89 @@ class Engine(Protocol):
 
     def close(self) -> None:
         """Free all memory."""
+
+
+_MAIN = ("llama.cpp", "llama-cpp-python")
+_LEGACY = ("ctransformers", "ctransformers")
+
+
+def engine_name(*, legacy: bool = False) -> str:
+    """Return the name and build of the main engine, or of the one for old files."""
+    name, package = _LEGACY if legacy else _MAIN
+    version = package_version(package)
+    if not version or name == package:
+        return f"{name} {version}".rstrip()
+    return f"{name} ({package} {version})"
+
+
+def package_version(package: str) -> str:
+    """Return its version; empty in a bundle that comes without the packages' metadata."""
+    try:
+        return metadata.version(package)
+    except metadata.PackageNotFoundError:
+        return ""
+
+
+@cache
+def import_low_level(package: str, module: str, distribution: str) -> Any:
+    """Import `package.module`, with `package` as an empty module that has only a search path.
+
+    The names are free again afterwards: others in this process import the whole package. Raises
+    ImportError, with the name of the `distribution` where it is not installed.
+    """
+    if package in sys.modules:
+        return importlib.import_module(f"{package}.{module}")
+    spec = importlib.util.find_spec(package)
+    if spec is None or spec.submodule_search_locations is None:
+        raise ImportError(f"{distribution} is not installed")
+    bare = types.ModuleType(package)
+    bare.__path__ = list(spec.submodule_search_locations)
+    bare.__spec__ = spec
+    sys.modules[package] = bare
+    try:
+        return importlib.import_module(f"{package}.{module}")
+    finally:
+        for name in [each for each in sys.modules if f"{each}.".startswith(f"{package}.")]:
+            del sys.modules[name]
+
+
+UNMAPPED = -1
+_LEAST_SHARE = 0.9  # of the target's tokens that have to be the same
+_PADDING = re.compile(rb"\[PAD\d+\]|<\|?(unused|reserved|dummy|extra)[^<>]*>", re.IGNORECASE)
+
+
+class VocabularyMap:
+    """The translation in both directions. Raises DraftUnfit for vocabularies of two families."""
+
+    def __init__(
+        self, target: Sequence[bytes], draft: Sequence[bytes], *, target_name: str, draft_name: str
+    ) -> None:
+        """`target` and `draft` are the texts of all tokens, in the order of their ids."""
+        ids = {text: token for token, text in enumerate(target) if not _PADDING.fullmatch(text)}
+        self.to_target = array("i", (ids.get(text, UNMAPPED) for text in draft))
+        """The target's token for each of the draft model's; UNMAPPED where it has none."""
+        same = sum(one == other for one, other in zip(target, draft, strict=False))
+        if same < _LEAST_SHARE * len(ids):
+            detail = tr(
+                "{share:.0%} of the model's {count:,} tokens are the same in the draft model.",
+                share=same / max(1, len(ids)),
+                count=len(ids),
+            )
+            raise DraftUnfit(draft=draft_name, model=target_name, detail=detail)
+        substitute = next(token for token, to in enumerate(self.to_target) if to != UNMAPPED)
+        self.to_draft = array("i", [substitute] * len(target))
+        """The draft model's token for each of the target's; a fixed one where it has none."""
+        for token, to in enumerate(self.to_target):
+            if to != UNMAPPED:
+                self.to_draft[to] = token
+
+    @property
+    def address(self) -> int:
+        """The address of `to_target`."""
+        return self.to_target.buffer_info()[0]
+
+
+def compared_vocabularies(target: ModelHeader, draft: ModelHeader) -> VocabularyMap:
+    """Compare the vocabularies in two models' files. Raises DraftUnfit, ModelRefused."""
+    texts = [read_container(each.parts[0]).tokens for each in (target, draft)]
+    return VocabularyMap(*texts, target_name=target.name, draft_name=draft.name)

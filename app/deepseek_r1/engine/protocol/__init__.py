@@ -1,1 +1,0 @@
-"""The contract between an engine and its callers."""
