@@ -124,7 +124,7 @@ def why_kept(file: ModelFile, *, loaded: bool) -> str:
         return tr(
             "Ollama keeps a list of its files. Delete it with: ollama rm {name}", name=file.name
         )
-    return tr("It is in use. Unload it first.") if loaded else ""
+    return tr("It is loaded. Unload it before you delete it.") if loaded else ""
 
 
 def deletion_note(file: ModelFile) -> str:

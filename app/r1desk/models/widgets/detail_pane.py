@@ -127,6 +127,7 @@ class DetailPane(QWidget):
         usable = file is not None and file.error is None and not arriving and not loaded
         for button in (self.button, self.give_button):
             button.setEnabled(usable)
+        self.button.setVisible(not loaded)
         self.button.setDefault(here)  # nothing is downloaded by a Return in the list
 
     def _show_sources(self, file: ModelFile | None) -> None:
