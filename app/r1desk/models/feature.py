@@ -112,7 +112,7 @@ class ModelsFeature(Feature[ModelsWindow]):
                 self.downloads,
                 chat,
                 self._services,
-                forecasts=recent.forecasts,
+                chooser=presenter,
             ),
         ]
 
