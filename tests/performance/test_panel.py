@@ -1,7 +1,5 @@
 """The panel shows every setting, says what it costs, and reloads only when told to."""
 
-from pathlib import Path
-
 import pytest
 from PySide6.QtCore import QCoreApplication, QEvent, QPoint, QPointF, Qt
 from PySide6.QtGui import QAccessible, QWheelEvent
@@ -20,7 +18,6 @@ from deepseek_r1.core.settings import (
 from deepseek_r1.hardware import machine_memory_mib
 from performance.samples import LINES, a_bill, a_model, number
 from r1desk.chat.messages.document_pane import DocumentPane
-from r1desk.models.widgets.model_pill import ModelPill, RecentModel
 from r1desk.performance.hints import BillPart, bill_parts
 from r1desk.performance.widgets.bill_view import part_colour
 from r1desk.performance.widgets.load_section import PLAN_DELAY_MS
@@ -360,24 +357,6 @@ def test_a_refusal_of_another_model_is_not_said_of_the_one_in_use(panel: Perform
     assert panel.model.name.text() == name
     assert "5,014" not in panel.model.state.text()
     assert "Still in use" in panel.model.state.text()
-
-
-def test_a_known_model_can_be_chosen(qtbot: QtBot):
-    pill = ModelPill()
-    qtbot.addWidget(pill)
-    pill.models = [
-        RecentModel(Path("/models/smol.gguf"), "SmolLM2", current=True),
-        RecentModel(Path("/models/r1.gguf"), "R1"),
-        RecentModel(Path("/models/gone.gguf"), "Gone", missing=True),
-    ]
-    pill.menu().aboutToShow.emit()
-    smol, other, gone, *_ = pill.menu().actions()
-    assert smol.isChecked()
-    assert not gone.isEnabled()
-    assert "missing" in gone.text()
-    with qtbot.waitSignal(pill.model_chosen) as chosen:
-        other.trigger()
-    assert chosen.args == [Path("/models/r1.gguf")]
 
 
 def test_the_wheel_scrolls_and_changes_no_setting(panel: PerformancePanel, qapp: QApplication):

@@ -278,14 +278,14 @@ def test_the_card_offers_a_model_with_its_bill_and_speed_and_a_click_downloads_a
             session.downloads.policy = QUICK
             wait_ready(qtbot, session)
             card = session.window.chat.welcome.card
-            qtbot.waitUntil(card.best.isVisible)
-            assert "DeepSeek-R1-Distill-Qwen-1.5B" in card.best.summary.name.text()
-            fit, speed, memory = (chip.text() for chip in card.best.summary.chips)
+            qtbot.waitUntil(card.button.isVisible)
+            assert "DeepSeek-R1-Distill-Qwen-1.5B" in card.summary.name.text()
+            fit, speed, memory = (chip.text() for chip in card.summary.chips)
             assert fit == "fits"
             assert speed.endswith("tok/s")
             assert memory.endswith("of memory")
             with qtbot.waitSignal(session.models.loaded) as loaded:
-                card.best.button.click()
+                card.button.click()
             assert Path(loaded.args[0].facts.path).parent == own_profile / "models"
             assert "DeepSeek-R1-Distill-Qwen-1.5B" in loaded.args[0].facts.path
             assert session.preferences.welcomed
@@ -296,6 +296,6 @@ def test_the_card_speaks_chinese_and_goes_to_china(qtbot: QtBot, own_profile: Pa
     use_language("zh_CN")
     with running_session(qtbot, own_profile, first_start) as session:
         card = session.window.chat.welcome.card
-        qtbot.waitUntil(card.best.isVisible)
-        assert "modelscope.cn" in card.best.source.text()
-        assert card.best.button.text().startswith("下载")
+        qtbot.waitUntil(card.button.isVisible)
+        assert "modelscope.cn" in card.source.text()
+        assert card.button.text().startswith("下载")

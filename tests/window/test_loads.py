@@ -1,5 +1,6 @@
 """Models in the window: the pill that changes them, refusals that lead on, unloading."""
 
+import re
 from pathlib import Path
 
 import pytest
@@ -17,8 +18,9 @@ from r1desk.models import controller, feature, live_settings
 from r1desk.models.widgets.model_pill import ModelPill
 from r1desk.performance import resource_sampler
 from r1desk.shell.session import Session
-from support.engine_script import EngineScript, crashes, goes_on, refuses, waits_for
+from support.engine_script import EngineScript, crashes, goes_on, refuses, says, waits_for
 from support.gguf_files import tiny_llama
+from window.choosers import HERE, open_chooser, rows
 from window.mouse_and_keys import click, click_row
 from window.session_fixture import ask, ask_and_wait, ready_session, running_session, wait_ready
 
@@ -143,17 +145,26 @@ def entry(menu: QMenu, path: Path) -> QAction:
 
 
 def recent_read(session: Session) -> bool:
-    return all(item.fit or item.missing for item in session.models_feature.recent.items)
+    return all(item.forecast or item.error for item in session.models_feature.recent.items)
 
 
-def test_the_pill_shows_name_state_and_after_an_answer_the_speed(qtbot, session):
+def test_after_an_answer_pill_menu_and_chooser_have_the_measured_speed(qtbot, session, engine):
     pill = session.window.model_pill
     wait_ready(qtbot, session)
     qtbot.waitUntil(lambda: "SmolLM2" in pill.text())
     assert "tok/s" not in pill.text()
     assert pill.accessibleDescription() == "Ready"
+    engine.answers(says("word " * 40))
     ask_and_wait(qtbot, session, "Hello")
-    assert "tok/s" in pill.text()
+    qtbot.waitUntil(lambda: "tok/s" in pill.text())
+    shown = re.search(r"[\d.]+ tok/s", pill.text())[0]
+    measured = f"{shown}, measured"
+    menu = open_menu(qtbot, pill)
+    assert measured in entry(menu, starter_model()).text()
+    menu.close()
+    chooser = open_chooser(qtbot, session, HERE)
+    qtbot.waitUntil(lambda: bool(rows(chooser)))
+    assert measured in rows(chooser)["SmolLM2-135M-Instruct Q4_1"][1]
 
 
 def test_the_menu_has_the_recent_models_ticks_the_current_one_and_greys_missing_files(

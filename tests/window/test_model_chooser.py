@@ -43,6 +43,16 @@ def test_no_model_is_the_best_for_you_while_no_speed_is_known(chooser, monkeypat
     assert not notes & {"best for you", "also good"}
 
 
+def test_what_is_too_large_for_the_budget_is_not_recommended(chooser):
+    chooser._budget_mib = 900
+    chooser.show_files(forecasts(900), Present())
+    large = {name: row for name, row in rows(chooser).items() if row[1].startswith("too large")}
+    assert "Qwen3.5-2B Q4_K_M" in large
+    assert {note for *_, note in large.values()} == {""}
+    click_row(chooser.list, "Qwen3.5-2B")
+    assert not chooser.pane.standing.isVisible()
+
+
 def test_all_files_are_listed_with_fit_and_speed_where_they_are_asked_for(qtbot, chooser):
     show(qtbot, chooser, KNOWN)
     fits = {name: fit for name, (_, fit, _) in rows(chooser).items()}
@@ -218,9 +228,11 @@ def test_the_loaded_model_is_not_offered_for_use_until_it_is_unloaded(qtbot, cho
     ):
         chooser.show_present(present)
         assert rows(chooser)[SEVEN][2] == state
-        assert chooser.pane.button.isEnabled() is usable
+        assert chooser.pane.button.isVisible() is usable
         assert chooser.pane.unload_button.isVisible() is not usable
         assert chooser.pane.delete_button.isEnabled() is usable
+        why = "It is loaded. Unload it before you delete it."
+        assert (why in chooser.pane.text.text()) is not usable
 
 
 def test_all_is_done_by_keys(qtbot, chooser, here, wanted):

@@ -75,7 +75,11 @@ class ComparisonFeature(Feature[ChatWindow]):
             models,
             self.controller,
             last=self._last,
-            no_thinking={str(each.path) for each in self._recent.items if not each.thinks},
+            no_thinking={
+                str(each.path)
+                for each in self._recent.items
+                if each.header is not None and not each.header.thinks
+            },
         )
         dialog.start_wanted.connect(self._on_start)
         await later_turn(dialog)
@@ -100,17 +104,18 @@ class ComparisonFeature(Feature[ChatWindow]):
     def _candidates(self) -> list[Candidate]:
         """The models at hand as they would answer in the chat, the chosen one first."""
         sampling, system = self._settings.present
-        known, of = [each for each in self._recent.items if not each.missing], self._models
+        known, of = [each for each in self._recent.items if each.error is None], self._models
         return [
             Candidate(
-                model=each.path,
-                load=of.settings_of(each.path),
+                model=path,
+                load=of.settings_of(path),
                 sampling=sampling,
                 system=system,
-                chat_template=of.templates.of(each.path).template,
+                chat_template=of.templates.of(path).template,
                 name=each.title,
             )
             for each in sorted(known, key=lambda each: each.path != of.path)
+            if (path := each.path) is not None
         ]
 
     # ---- the page -----------------------------------------------------------------------------

@@ -23,10 +23,9 @@ from r1desk.models.file_lists import file_at, find_files, free_models_bytes, lis
 from r1desk.models.file_texts import Present
 from r1desk.models.forecast_service import ForecastService
 from r1desk.models.widgets.chooser import ModelChooser
-from r1desk.models.widgets.open_dialog import model_dialog
 from r1desk.platform.background_thread import ask_in_background
 from r1desk.platform.tasks import Tasks, newest_task, report_of, task
-from r1desk.widgets.file_dialog import chosen_file
+from r1desk.widgets.file_dialog import chosen_file, model_dialog
 from r1desk.widgets.notice_bar import Level, Notice
 
 

@@ -112,7 +112,7 @@ class ModelsFeature(Feature[ModelsWindow]):
                 self.downloads,
                 chat,
                 self._services,
-                forecasts=recent.forecasts,
+                chooser=presenter,
             ),
         ]
 
@@ -138,9 +138,8 @@ class ModelsFeature(Feature[ModelsWindow]):
     def _on_chat_model(self, path: str) -> None:
         """Offer the model that answered last in this conversation, where it is another one."""
         current = self.controller.current
-        here = path and any(
-            str(each.path) == path and not each.missing for each in self.recent.items
-        )
+        file = self.recent.find(Path(path)) if path else None
+        here = file is not None and file.error is None
         differs = here and current is not None and Path(path) != Path(current.facts.path)
         name = self.recent.name_of(Path(path)) if differs else ""
         self._window.chat.offer_model(path if differs else "", name)

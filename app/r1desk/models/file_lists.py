@@ -1,10 +1,7 @@
-"""Questions for the `ForecastService`: which models there are, and which suit the first start."""
+"""Questions for the `ForecastService`: which models there are, here and on a hub."""
 
-import re
 import shutil
 from collections.abc import Iterator, Sequence
-from contextlib import suppress
-from dataclasses import replace
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -16,14 +13,10 @@ from deepseek_r1.catalogue.header_process import drive_answers
 from deepseek_r1.catalogue.hub_reference import HubReference
 from deepseek_r1.catalogue.installed import app_files, installed_models
 from deepseek_r1.catalogue.model_file import ModelFile, known_files, listed_files
-from deepseek_r1.catalogue.recommendation import best_for_you
 from deepseek_r1.core.models_folders import user_models_dir
-from deepseek_r1.core.settings import default_budget
-from deepseek_r1.hardware.pressure import memory_reading
 from r1desk.platform.helper_processes import add_helper, remove_helper
 
 Files = tuple[ModelFile, ...]
-_R1_NAME = re.compile("deepseek[-_ ]?r1", re.IGNORECASE)
 
 
 def find_files(forecaster: Forecaster, opened: Sequence[Path]) -> Iterator[Files]:
@@ -48,37 +41,6 @@ def _joined(here: Files, known: Files, forecaster: Forecaster) -> Files:
     names = {each.file.casefold() for each in here if each.known is not None}
     others = (each for each in known if each.file.casefold() not in names)
     return forecaster.add_to((*here, *others))
-
-
-def first_offers(forecaster: Forecaster) -> Iterator[Files]:
-    """The best model for the budget, and before it a small one where that is another."""
-    forecaster.measure()
-    known, settings = known_files(), forecaster.settings
-    best = best_for_you(forecaster.add_to(known))
-    least = min(settings.memory_budget, default_budget(memory_reading().total_mib))
-    forecaster.settings = settings.model_copy(update={"memory_budget": least})
-    small = best_for_you(forecaster.add_to(known))
-    if small is not None and best is not None and small.known is best.known:
-        small = None
-    yield tuple(each for each in (small, best) if each is not None)
-
-
-def find_r1_file(forecaster: Forecaster) -> Iterator[ModelFile]:
-    """A DeepSeek-R1 model on this computer: the largest that the budget holds, else the smallest.
-
-    There is no answer without one.
-    """
-    sizes: dict[ModelFile, int] = {}
-    for file in app_files():
-        if file.path is not None and _R1_NAME.search(file.name or file.file):
-            with suppress(OSError):  # it has gone since it was found
-                sizes[replace(file, name=file.name or file.path.stem)] = file.path.stat().st_size
-    budget_bytes = forecaster.settings.memory_budget << 20
-    fitting = [file for file, size in sizes.items() if size < budget_bytes]
-    if fitting:
-        yield max(fitting, key=lambda file: sizes[file])
-    elif sizes:
-        yield min(sizes, key=lambda file: sizes[file])
 
 
 def list_repository(

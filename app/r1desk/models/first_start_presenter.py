@@ -1,10 +1,11 @@
-"""Offers models at the first start, on a card in the empty conversation."""
+"""Offers a model at the first start, on a card in the empty conversation."""
 
 from pathlib import Path
 
 from PySide6.QtCore import QTimer, Slot
 
 from deepseek_r1.catalogue.model_file import ModelFile
+from deepseek_r1.catalogue.recommendation import best_for_you
 from deepseek_r1.core.errors import ErrorReport
 from deepseek_r1.core.events import ModelLoaded
 from deepseek_r1.core.paths import starter_model
@@ -14,15 +15,13 @@ from r1desk.chat.values.intents import ReturnToComposer
 from r1desk.features import Presenter, Services
 from r1desk.models.controller import ModelController
 from r1desk.models.downloads import Downloads
-from r1desk.models.file_lists import find_r1_file, first_offers, free_models_bytes
-from r1desk.models.forecast_service import ForecastService
+from r1desk.models.file_lists import find_files, free_models_bytes
+from r1desk.models.presenter import ModelPresenter
 from r1desk.models.widgets.first_start_card import FirstStartCard
-from r1desk.models.widgets.open_dialog import model_dialog
 from r1desk.platform.background_thread import ask_in_background
 from r1desk.platform.tasks import Tasks, task
-from r1desk.widgets.file_dialog import chosen_file
 
-_OFFERS_AFTER_MS = 1000  # by then the machine is quiet after the load
+_OFFER_AFTER_MS = 1000  # by then the machine is quiet after the load
 
 
 class FirstStartPresenter(Presenter):
@@ -36,51 +35,44 @@ class FirstStartPresenter(Presenter):
         chat: ChatController,
         services: Services,
         *,
-        forecasts: ForecastService,
+        chooser: ModelPresenter,
     ) -> None:
         super().__init__(welcome)
         self._welcome, self._models, self._downloads = welcome, models, downloads
-        self._chat = chat
+        self._chat, self._forecasts = chat, chooser.forecasts
         self._services, self._preferences = services, services.preferences
-        self._forecasts = forecasts
+        self._offer: ModelFile | None = None
         self.tasks = Tasks(self)
         p = services.preferences
         if p.welcomed or p.model_path is not None or p.recent_models:
             return
         self._card = card = FirstStartCard(welcome)
         welcome.set_card(card)
-        card.wanted.connect(self._on_wanted)
+        card.button.clicked.connect(self._on_wanted)
         card.starter_button.clicked.connect(self._end)
-        card.file_button.clicked.connect(self._on_file)
+        card.choose_button.clicked.connect(chooser.choose)
         models.load_started.connect(self._on_load_started)
         models.load_failed.connect(self._on_load_failed)
         models.loaded.connect(self._on_loaded)
-        self._timer = QTimer(self, interval=_OFFERS_AFTER_MS)
-        self._timer.timeout.connect(self._find_offers)
+        self._timer = QTimer(self, interval=_OFFER_AFTER_MS)
+        self._timer.timeout.connect(self._find_offer)
         QTimer.singleShot(0, self, self._show)  # after the window is shown
 
     def _show(self) -> None:
-        """Show the ways that need no look at the computer; offers are added to them."""
-        if self._preferences.welcomed:
-            return
-        self._welcome.show_card(True)
-        self._timer.start()
-        self._find_file()
+        """Show the ways that need no look at the computer; the offer is added to them."""
+        if not self._preferences.welcomed:
+            self._welcome.show_card(True)
+            self._timer.start()
 
     @task
-    async def _find_file(self) -> None:
-        async for file in self._forecasts.ask(find_r1_file):
-            self._card.show_file(file)
-
-    @task
-    async def _find_offers(self) -> None:
+    async def _find_offer(self) -> None:
         """Measure the memory's speed for a moment, but never beside a load or an answer."""
         if self._chat.busy or self._models.loading:
             return
         self._timer.stop()
-        if not self._preferences.welcomed:
-            offers = await self._forecasts.ask(first_offers)
-            self._card.show_offers(offers, await ask_in_background(free_models_bytes))
+        async for files in self._forecasts.ask(find_files, ()):
+            self._offer = best_for_you(files)  # the last answer's speeds are measured
+        self._card.show_offer(self._offer, await ask_in_background(free_models_bytes))
 
     @Slot(str)
     def _on_load_started(self, path: str) -> None:
@@ -97,18 +89,15 @@ class FirstStartPresenter(Presenter):
         if Path(loaded.facts.path) != starter_model():
             self._end()
 
-    @Slot(object)
-    def _on_wanted(self, file: ModelFile) -> None:
-        if file.path is not None:
-            self._models.choose(file.path)
+    @Slot()
+    def _on_wanted(self) -> None:
+        if self._offer is None:
             return
-        self._downloads.start(file.specs[0], load_after=True)
+        if self._offer.path is not None:
+            self._models.choose(self._offer.path)
+            return
+        self._downloads.start(self._offer.specs[0], load_after=True)
         self._end()
-
-    @task
-    async def _on_file(self) -> None:
-        if path := await chosen_file(model_dialog(self._welcome.window())):
-            self._models.choose(Path(path))
 
     @Slot()
     def _end(self) -> None:

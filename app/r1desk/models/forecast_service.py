@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Concatenate, ParamSpec, TypeVar
 
-from PySide6.QtCore import QObject, Slot
+from PySide6.QtCore import QObject, Signal, Slot
 
 from deepseek_r1.catalogue.forecaster import Forecaster, MeasuredRate, store_rate
 from deepseek_r1.catalogue.header_process import HeaderProcess
@@ -17,7 +17,7 @@ from deepseek_r1.core.events import Event, GenerationFinished, ModelLoaded
 from deepseek_r1.core.settings import LoadSettings
 from r1desk.engine.engine_bridge import EngineBridge
 from r1desk.platform.background_thread import ask_in_background, stream_in_background
-from r1desk.platform.tasks import Later
+from r1desk.platform.tasks import Later, Tasks, task
 from r1desk.preferences import Preferences
 
 AT_ONCE = 3
@@ -32,9 +32,12 @@ Question = Callable[Concatenate[Forecaster, P], Iterator[AnswerT]]
 class ForecastService(QObject):
     """Lives in the main thread."""
 
+    rate_stored = Signal()  # from now on the forecasts of that file are others
+
     def __init__(self, preferences: Preferences, engine: EngineBridge | None = None) -> None:
         """`engine` is the one whose answers are measured."""
         super().__init__()
+        self.tasks = Tasks(self)
         self._preferences = preferences
         self._turns = threading.Semaphore(AT_ONCE)
         self._loaded: ModelLoaded | None = None
@@ -82,4 +85,9 @@ class ForecastService(QObject):
             tok_s=tok_s,
             budget_mib=self.settings.memory_budget if stats.weights is not None else 0,
         )
-        ask_in_background(store_rate, Path(facts.path), rate)
+        self._store(Path(facts.path), rate)
+
+    @task
+    async def _store(self, path: Path, rate: MeasuredRate) -> None:
+        await ask_in_background(store_rate, path, rate)
+        self.rate_stored.emit()

@@ -8,26 +8,27 @@ from PySide6.QtCore import QObject, Signal, Slot
 
 from deepseek_r1.catalogue.forecaster import Forecaster
 from deepseek_r1.catalogue.installed import model_files, resolved
-from deepseek_r1.core.errors import ModelRefused
-from deepseek_r1.core.events import BudgetChanged, Event, GenerationFinished, ModelLoaded
+from deepseek_r1.catalogue.model_file import ModelFile
+from deepseek_r1.core.errors import ModelFileMissing, ModelRefused
+from deepseek_r1.core.events import ModelLoaded
 from deepseek_r1.core.i18n import tr
-from deepseek_r1.core.model_names import short_name, short_names, title
+from deepseek_r1.core.model_names import short_name, short_names
 from deepseek_r1.core.models_folders import models_dirs
 from deepseek_r1.core.paths import starter_model
-from deepseek_r1.memory.forecast import format_fit, format_rate
+from deepseek_r1.memory.forecast import format_rate
 from r1desk.engine.engine_bridge import EngineBridge
 from r1desk.features import Presenter
 from r1desk.models.controller import ModelController
 from r1desk.models.forecast_service import ForecastService
-from r1desk.models.widgets.model_pill import ModelPill, PillState, RecentModel
+from r1desk.models.widgets.model_pill import ModelPill, PillState
 from r1desk.platform.tasks import Tasks, newest_task
 from r1desk.preferences import Preferences
 
 
 class RecentModels(QObject):
-    """Has the files' headers read after each load."""
+    """Has the files' headers read after each load, and their forecasts made after each answer."""
 
-    changed = Signal()  # `items` is another tuple
+    changed = Signal()  # `items` or their names are others
 
     def __init__(
         self, models: ModelController, preferences: Preferences, forecasts: ForecastService
@@ -35,77 +36,74 @@ class RecentModels(QObject):
         super().__init__()
         self._models, self._preferences, self.forecasts = models, preferences, forecasts
         self.tasks = Tasks(self)
-        self._titles: dict[Path, str] = {}  # as the files name themselves
-        self.items: tuple[RecentModel, ...] = ()
-        for signal in (models.load_started, models.loaded, models.load_failed, models.gone):
+        self.items: tuple[ModelFile, ...] = ()
+        self.names: dict[Path, str] = {}  # short, and no other one's
+        others = (forecasts.rate_stored, models.live.budget_moved)
+        for signal in (models.load_started, models.loaded, models.load_failed, models.gone, *others):
             signal.connect(self.refresh)
-        self._show(tuple(RecentModel(path, self._title_of(path)) for path in self._paths()))
+        self._show(self._known())
 
-    def _paths(self) -> tuple[Path, ...]:
-        recent = map(Path, self._preferences.recent_models)
-        known = (starter_model(), *recent, self._models.next_path)
-        return tuple(dict.fromkeys(path for path in known if path is not None))
+    def _known(self) -> tuple[ModelFile, ...]:
+        """The files as they were read last, those that never were under their remembered names."""
+        recent, before = map(Path, self._preferences.recent_models), self.items
+        paths = dict.fromkeys((starter_model(), *recent, self._models.next_path))
+        known = {each.path: each for each in before if each.header is not None}
+        return tuple(
+            known.get(path) or ModelFile(self._models.title_of(path), path.name, path=path)
+            for path in paths
+            if path is not None
+        )
 
-    def _title_of(self, path: Path) -> str:
-        return self._titles.get(path) or self._models.title_of(path)
+    def find(self, path: Path) -> ModelFile | None:
+        """The file at a path; None unless it is at hand."""
+        return next((each for each in self.items if each.path == path), None)
 
     def name_of(self, path: Path) -> str:
         """A short name that no other model at hand has."""
-        known = next((each.name for each in self.items if each.path == path), "")
-        return known or short_name(self._title_of(path))
+        return self.names.get(path) or short_name(self._models.title_of(path))
 
     @Slot()
     def refresh(self) -> None:
         """Read the files again; `changed` follows."""
-        models = self._models
-        if models.current is not None:
-            self._titles[Path(models.current.facts.path)] = models.current.facts.title
-        present = models.next_path if models.loading else models.loaded_path
-        before = {each.path: each for each in self.items}  # until they are read again
-        known = tuple(
-            replace(
-                before.get(path, RecentModel(path, "")),
-                title=self._title_of(path),
-                current=path == present,
-            )
-            for path in self._paths()
-        )
-        self._show(known)
-        self._read(known)
+        self._show(self._known())
+        self._read()
 
     @newest_task
-    async def _read(self, known: tuple[RecentModel, ...]) -> None:
-        async for items in self.forecasts.ask(_read_all, known):
-            self._titles |= {each.path: each.title for each in items}
+    async def _read(self) -> None:
+        async for items in self.forecasts.ask(_read_all, self._known()):
             self._show(items)
 
-    def _show(self, items: tuple[RecentModel, ...]) -> None:
-        names = short_names([(each.title, each.path.stem, str(each.path)) for each in items])
-        items = tuple(replace(each, name=name) for each, name in zip(items, names, strict=True))
-        if items != self.items:
-            self.items = items
-            self.changed.emit()
+    def _show(self, items: tuple[ModelFile, ...]) -> None:
+        paths = [each.path for each in items if each.path is not None]
+        texts = [(each.title, Path(each.file).stem, str(each.path)) for each in items]
+        self.items, self.names = items, dict(zip(paths, short_names(texts), strict=True))
+        self.changed.emit()
 
 
 def _read_all(
-    forecaster: Forecaster, known: tuple[RecentModel, ...]
-) -> Iterator[tuple[RecentModel, ...]]:
+    forecaster: Forecaster, known: tuple[ModelFile, ...]
+) -> Iterator[tuple[ModelFile, ...]]:
     """Read the headers of these; files of our folders that were never loaded are named only."""
-    paths = {resolved(each.path) for each in known}
+    paths = {resolved(each.path) for each in known if each.path is not None}
     files = (path for folder in models_dirs() for path in model_files(folder))
-    others = [RecentModel(path, path.stem) for path in files if resolved(path) not in paths]
+    others = [
+        ModelFile(path.stem, path.name, path=path) for path in files if resolved(path) not in paths
+    ]
     yield (*known, *others)
-    yield (*(_read(each, forecaster) for each in known), *others)
+    yield (*forecaster.add_to(_read(each, forecaster) for each in known), *others)
 
 
-def _read(model: RecentModel, forecaster: Forecaster) -> RecentModel:
-    """Add the name in the file and the fit; a file that cannot be read counts as missing."""
+def _read(file: ModelFile, forecaster: Forecaster) -> ModelFile:
+    """Add the header, and the name in it; a file that cannot be read counts as missing."""
     try:
-        header = forecaster.headers.read_header(model.path)
-    except (ModelRefused, ValueError):  # ValueError: no system has such a name
-        return replace(model, missing=True)
-    named, fit = title(header.name, header.quantisation), format_fit(forecaster.forecast(header))
-    return replace(model, title=named, fit=fit, thinks=header.thinks)
+        header = forecaster.headers.read_header(file.path or Path())
+    except ModelRefused as refused:
+        return replace(file, error=refused.report())
+    except ValueError:  # no system has such a name
+        return replace(file, error=ModelFileMissing(path=str(file.path)).report())
+    return replace(
+        file, name=header.name, quantisation=header.quantisation, header=header, error=None
+    )
 
 
 class PillPresenter(Presenter):
@@ -116,69 +114,46 @@ class PillPresenter(Presenter):
     ) -> None:
         super().__init__(pill)
         self._pill, self._models, self._recent = pill, models, recent
-        self._tok_s = 0.0  # of the last answer, or expected from the disk
+        self._progress = ""  # of a load
         pill.model_chosen.connect(models.choose)
-        recent.changed.connect(self._on_recent_changed)
         models.load_started.connect(self._on_load_started)
         models.load_progressed.connect(self._on_load_progressed)
-        models.loaded.connect(self._on_loaded)
-        models.load_failed.connect(self._show)
-        models.unloaded.connect(self._show)
-        engine.event_received.connect(self._on_event)
-        engine.state_changed.connect(self._show)
-        self._on_recent_changed()
+        others = (models.loaded, models.load_failed, models.unloaded, models.live.budget_moved)
+        for signal in (recent.changed, engine.state_changed, *others):
+            signal.connect(self._show)
         self._show()
-
-    @Slot()
-    def _on_recent_changed(self) -> None:
-        self._pill.models = self._recent.items
-        if self._models.loading:
-            self._on_load_started()
 
     @Slot()
     def _on_load_started(self) -> None:
-        self._show_load(self._models.waiting_note or tr("loading"))
+        self._progress = ""
+        self._show()
 
     @Slot(float)
     def _on_load_progressed(self, fraction: float) -> None:
-        self._show_load(tr("{percent} %", percent=round(100 * fraction)))
-
-    def _show_load(self, note: str) -> None:
-        path = self._models.next_path
-        if path is not None:
-            self._show_state(path, PillState.LOADING, note)
-
-    @Slot(object)
-    def _on_loaded(self, loaded: ModelLoaded) -> None:
-        self._tok_s = loaded.bill.disk_tok_s
+        self._progress = tr("{percent} %", percent=round(100 * fraction))
         self._show()
-
-    @Slot(object)
-    def _on_event(self, event: Event) -> None:
-        loaded, before = self._models.current, self._tok_s
-        if isinstance(event, GenerationFinished) and loaded is not None:
-            self._tok_s = loaded.usual_tok_s(event.stats) or before
-        elif isinstance(event, BudgetChanged) and event.bill.streams:
-            self._tok_s = event.bill.disk_tok_s
-        if self._tok_s != before:
-            self._show()
 
     @Slot()
     def _show(self) -> None:
-        loaded = self._models.current
-        if self._models.loading:
-            self._on_load_started()  # its progress follows
-            return
-        if loaded is None and self._models.resting and self._models.path is not None:
-            self._show_state(self._models.path, PillState.RESTING, tr("unloaded"))
-            return
-        if loaded is None:
-            self._show_state(self._models.path, PillState.NONE, tr("not loaded"))
-            return
-        state = PillState.STREAMING if loaded.bill.streams else PillState.READY
-        note = tr("{rate} tok/s", rate=format_rate(self._tok_s)) if self._tok_s else ""
-        self._show_state(Path(loaded.facts.path), state, note)
-
-    def _show_state(self, path: Path | None, state: PillState, note: str) -> None:
+        models, loaded, path = self._models, self._models.current, self._models.next_path
+        state, note = PillState.NONE, tr("not loaded")
+        if models.loading:
+            state = PillState.LOADING
+            note = models.waiting_note or self._progress or tr("loading")
+        elif loaded is not None:
+            path, tok_s = Path(loaded.facts.path), self._rate_of(loaded)
+            state = PillState.STREAMING if loaded.bill.streams else PillState.READY
+            note = tr("{rate} tok/s", rate=format_rate(tok_s)) if tok_s else ""
+        elif models.resting:
+            state, note = PillState.RESTING, tr("unloaded")
         name = self._recent.name_of(path) if path is not None else ""
         self._pill.show_state(name, state, note, path.name if path is not None else "")
+        current = path if models.loading or loaded is not None else None
+        self._pill.show_models(self._recent.items, self._recent.names, current)
+
+    def _rate_of(self, loaded: ModelLoaded) -> float:
+        """Tokens a second of answers here, as every list has them; else those expected."""
+        file = self._recent.find(Path(loaded.facts.path))
+        if file is not None and file.forecast is not None and file.forecast.measured:
+            return file.forecast.tok_s
+        return loaded.bill.disk_tok_s

@@ -55,7 +55,7 @@ class ModelPresenter(Presenter):
     ) -> None:
         super().__init__(window)
         self._window, self._notices = window, window.notices
-        self._models, self._preferences, self._forecasts = models, preferences, forecasts
+        self._models, self._preferences, self.forecasts = models, preferences, forecasts
         self._refusal = ""  # the text of the last refusal, while it may be on screen
         self.tasks = Tasks(self)
         models.refused.connect(self._on_refused)
@@ -82,7 +82,7 @@ class ModelPresenter(Presenter):
 
     @newest_task
     async def _look_for_ways(self, refusal: Refusal, freed_mib: float) -> None:
-        async for ways in self._forecasts.ask(memory_ways, refusal, freed_mib):
+        async for ways in self.forecasts.ask(memory_ways, refusal, freed_mib):
             self._show_ways(ways)
 
     def _show_ways(self, found: WaysOut) -> None:
@@ -114,7 +114,7 @@ class ModelPresenter(Presenter):
             return  # the keys were pressed twice, before it was there
         chooser = ModelChooser(self._preferences.load.memory_budget, self._window)
         recent = self._preferences.recent_models
-        self.chooser_opened.emit(ChooserPresenter(chooser, self._models, self._forecasts, recent))
+        self.chooser_opened.emit(ChooserPresenter(chooser, self._models, self.forecasts, recent))
         chooser.finished.connect(chooser.deleteLater)
         chooser.destroyed.connect(lambda: QTimer.singleShot(0, return_free_memory))
         await later_turn(chooser)

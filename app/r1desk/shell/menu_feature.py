@@ -205,10 +205,12 @@ def _menu_entries(window: MainWindow) -> Iterator[PaletteEntry]:
 
 
 def _models(window: MainWindow) -> Iterator[PaletteEntry]:
-    for model in window.model_pill.models:
-        if not (model.current or model.missing):
-            load = partial(window.model_pill.model_chosen.emit, model.path)
-            yield PaletteEntry(tr("Models"), model.name, load, model.fit)
+    menu = window.model_pill.menu()
+    menu.aboutToShow.emit()  # it is filled for each use
+    for action in menu.actions():
+        if action.isCheckable() and action.isEnabled() and not action.isChecked():
+            name, _, fit = action.text().replace("&&", "&").partition("\t")
+            yield PaletteEntry(tr("Models"), name, action.trigger, fit)
 
 
 def _panel_settings(window: MainWindow) -> Iterator[PaletteEntry]:

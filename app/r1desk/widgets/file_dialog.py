@@ -70,6 +70,15 @@ def file_dialog(
     return dialog
 
 
+def model_dialog(parent: QWidget) -> QFileDialog:
+    """A dialog for an existing model file."""
+    filters = [tr("Models (*.gguf *.bin)"), tr("GGUF models (*.gguf)"), tr("All files (*)")]
+    downloads = QStandardPaths.StandardLocation.DownloadLocation
+    dialog = file_dialog(parent, tr("Open a model file"), filters, downloads)
+    dialog.setFileMode(QFileDialog.FileMode.ExistingFile)
+    return dialog
+
+
 def make_saving(dialog: QFileDialog) -> None:
     """Let a dialog name a file to write; Qt's own would call its fields as for one to open."""
     dialog.setAcceptMode(QFileDialog.AcceptMode.AcceptSave)

@@ -24,8 +24,9 @@ from deepseek_r1.catalogue.recommendation import (
     one_of_each,
     standings,
 )
-from deepseek_r1.core.i18n import N_, tr, trn
+from deepseek_r1.core.i18n import tr, trn
 from deepseek_r1.core.units import format_size
+from deepseek_r1.memory.forecast import Fit
 from r1desk.models.file_texts import Present
 from r1desk.models.widgets.detail_pane import DetailPane
 from r1desk.models.widgets.download_list import DownloadArea
@@ -38,11 +39,6 @@ from r1desk.widgets.text_label import NamedBox, call_with, push_button, text_lab
 
 SUITED = QSize(1040, 640)
 ALL, HERE, KNOWN, HUB = range(4)
-_NOTES = {
-    Standing.FIRST: N_("recommended"),
-    Standing.ALSO: "",
-    Standing.EXPERIMENTAL: N_("experimental"),
-}
 
 
 class ModelChooser(KeyDialog):
@@ -180,18 +176,28 @@ class ModelChooser(KeyDialog):
         self._recommended = one_of_each(self._files, self._budget_mib)
         if self._best is not None and not self._best.tok_s:
             self._best = None  # no speed is known yet
-        by_standing = _NOTES if self._best is None else _NOTES | {Standing.FIRST: N_("also good")}
-        notes = {
-            each.key: tr(by_standing[self._standings[each.known.id]])
-            for each in self._recommended
-            if each.known is not None and each.known.id in self._standings
-        }
-        if self._best is not None:
-            notes[self._best.key] = tr("best for you")
+        notes = {each.key: self._note_of(each) for each in self._recommended}
         if self.list.table.show_files(self._rows(), notes, self._present):
             self.list.select(keys)
         self._show_note()
         self._show_selected()
+
+    def _standing_of(self, file: ModelFile) -> Standing | None:
+        """The catalogue's opinion of a model for the budget; none of what is too large for it."""
+        if file.known is None or (file.forecast and file.forecast.fit is Fit.TOO_LARGE):
+            return None
+        return self._standings.get(file.known.id)
+
+    def _note_of(self, file: ModelFile) -> str:
+        if file is self._best:
+            return tr("best for you")
+        match self._standing_of(file):
+            case Standing.FIRST:
+                return tr("recommended") if self._best is None else tr("also good")
+            case Standing.EXPERIMENTAL:
+                return tr("experimental")
+            case _:
+                return ""
 
     def _show_note(self) -> None:
         text, role = self._hub_note, self._hub_note_role
@@ -217,7 +223,7 @@ class ModelChooser(KeyDialog):
         file = self.list.selected
         standing, ladder = "", ""
         if file is not None and file.known is not None:
-            standing = tr(self._standings.get(file.known.id, ""))
+            standing = tr(self._standing_of(file) or "")
             if file is self._best:
                 standing = tr("The best DeepSeek-R1 for this computer")
             ladder = ladder_text(ladder_of(self._files, file.known))

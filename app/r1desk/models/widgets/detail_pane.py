@@ -26,8 +26,7 @@ from deepseek_r1.core.i18n import N_, tr
 from deepseek_r1.core.units import format_mib, format_size
 from deepseek_r1.memory.forecast import with_rate
 from r1desk.chat.presenters.link_dialog import ask_to_open
-from r1desk.models.file_texts import Present, deletion_note, details, why_kept
-from r1desk.models.formatting import breakable_address
+from r1desk.models.file_texts import Present, breakable_address, deletion_note, details, why_kept
 from r1desk.models.widgets.file_summary import FileSummary
 from r1desk.platform.file_manager import show_in_folder
 from r1desk.theme import explain, set_role
@@ -127,6 +126,7 @@ class DetailPane(QWidget):
         usable = file is not None and file.error is None and not arriving and not loaded
         for button in (self.button, self.give_button):
             button.setEnabled(usable)
+        self.button.setVisible(not loaded)
         self.button.setDefault(here)  # nothing is downloaded by a Return in the list
 
     def _show_sources(self, file: ModelFile | None) -> None:

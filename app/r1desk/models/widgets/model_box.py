@@ -7,7 +7,7 @@ from deepseek_r1.core.events import ModelFacts, ModelLoaded
 from deepseek_r1.core.i18n import tr
 from deepseek_r1.core.model_names import short_name
 from deepseek_r1.core.units import format_size
-from r1desk.models.formatting import breakable_address
+from r1desk.models.file_texts import breakable_address
 from r1desk.theme import explain, set_role
 from r1desk.widgets.layouts import filled
 from r1desk.widgets.text_label import text_label

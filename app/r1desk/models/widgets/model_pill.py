@@ -3,8 +3,7 @@
 And the menu of the models at hand, with fit and speed; the current one is ticked.
 """
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
 from enum import StrEnum
 from pathlib import Path
 
@@ -12,25 +11,14 @@ from PySide6.QtCore import QSize, Qt, Signal
 from PySide6.QtGui import QAction
 from PySide6.QtWidgets import QMenu, QSizePolicy, QToolButton
 
+from deepseek_r1.catalogue.model_file import ModelFile
 from deepseek_r1.core.i18n import N_, tr
+from deepseek_r1.memory.forecast import format_fit
 from r1desk.theme import explain, icon, set_role
 from r1desk.widgets.text_label import call_with, open_menu_by
 
 _DOT_PX = 10
 _MAX_NAME_EMS = 16
-
-
-@dataclass(frozen=True, slots=True)
-class RecentModel:
-    """A model that can be loaded with one click, unless its file is missing."""
-
-    path: Path
-    title: str  # the name and type in the file, once it was read
-    fit: str = ""  # empty until the file was read
-    missing: bool = False
-    current: bool = False  # it is loaded, or on its way
-    thinks: bool = True  # or it is not known
-    name: str = ""  # short, and no other one's
 
 
 class PillState(StrEnum):
@@ -62,7 +50,7 @@ class ModelPill(QToolButton):
     def __init__(self) -> None:
         super().__init__()
         set_role(self, "pill")
-        self.models: Sequence[RecentModel] = ()  # the menu has them when it is opened next
+        self.show_models((), {}, None)
         self.setToolButtonStyle(Qt.ToolButtonStyle.ToolButtonTextBesideIcon)
         self.setIconSize(QSize(_DOT_PX, _DOT_PX))
         self.setSizePolicy(QSizePolicy.Policy.Maximum, QSizePolicy.Policy.Fixed)
@@ -82,20 +70,32 @@ class ModelPill(QToolButton):
         self.setAccessibleDescription(tr(state))
         self.setIcon(icon("dot", _COLOURS[state]))
 
+    def show_models(
+        self, files: Sequence[ModelFile], names: Mapping[Path, str], current: Path | None
+    ) -> None:
+        """Have these in the menu when it is opened next; `current` is loaded, or on its way."""
+        self._files, self._names, self._current = files, names, current
+
     def _fill_menu(self) -> None:
         menu = self.menu()
         menu.clear()
         menu.setToolTipsVisible(True)
-        for model in self.models:
-            note = tr("the file is missing") if model.missing else model.fit
-            text = "\t".join(filter(None, (model.name.replace("&", "&&"), note)))
-            action = QAction(text, menu, checkable=True, checked=model.current)
-            action.setToolTip(str(model.path))
-            action.setEnabled(not model.missing)
-            menu.addAction(action)
-            if model.current:  # it stays loaded, and ticked
-                call_with(action.triggered, action.setChecked, True)
-            else:
-                call_with(action.triggered, self.model_chosen.emit, model.path)
+        for file in self._files:
+            if file.path is not None:
+                menu.addAction(self._entry(file, file.path))
         menu.addSeparator()
         menu.addAction(tr("Choose a model…"), self.choose_requested.emit)
+
+    def _entry(self, file: ModelFile, path: Path) -> QAction:
+        missing, current = file.error is not None, path == self._current
+        fit = format_fit(file.forecast) if file.forecast is not None else ""
+        note = tr("the file is missing") if missing else fit
+        text = "\t".join(filter(None, (self._names[path].replace("&", "&&"), note)))
+        action = QAction(text, self.menu(), checkable=True, checked=current)
+        action.setToolTip(str(path))
+        action.setEnabled(not missing)
+        if current:  # it stays loaded, and ticked
+            call_with(action.triggered, action.setChecked, True)
+        else:
+            call_with(action.triggered, self.model_chosen.emit, path)
+        return action

@@ -7,9 +7,9 @@ from PySide6.QtWidgets import QHBoxLayout, QPushButton, QSizePolicy
 
 from deepseek_r1.core.i18n import tr
 from deepseek_r1.core.settings import SettingInfo
-from r1desk.models.widgets.open_dialog import model_dialog
 from r1desk.performance.widgets.setting_rows import SettingRow
 from r1desk.theme import explain
+from r1desk.widgets.file_dialog import model_dialog
 from r1desk.widgets.layouts import put_inside, with_properties
 from r1desk.widgets.text_label import ElidedButton, call_with
 
@@ -78,7 +78,9 @@ class FileRow(SettingRow):
 
     @Slot()
     def _on_choose(self) -> None:
-        dialog = model_dialog(self.window(), self._path)
+        dialog = model_dialog(self.window())
+        if self._path:
+            dialog.selectFile(self._path)
         dialog.fileSelected.connect(self._choose)
         dialog.open()
 
