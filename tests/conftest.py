@@ -37,7 +37,7 @@ from support.raw_gguf import shallow
 from support.real_models import made_once
 
 TESTS = Path(__file__).parent
-INTEGRATION_FOLDERS = {"cli", "host", "server"}  # each of their tests starts our programs
+INTEGRATION_FOLDERS = {"cli", "host", "lab", "server"}  # each of their tests starts our programs
 INTEGRATION_FIXTURES = {"qapp", "qtbot", "starter"}
 
 # An example that a busy machine computes slowly is no failure.

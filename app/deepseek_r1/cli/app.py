@@ -1,6 +1,6 @@
 """The program `deepseek-r1`: its commands, imported on use, and the handling of errors."""
 
-import importlib
+from importlib import import_module
 
 import click
 
@@ -14,6 +14,7 @@ from deepseek_r1.cli.command import (
     printing,
     use_catalogue_for_click,
 )
+from deepseek_r1.core import wings
 from deepseek_r1.core.errors import R1Error, WrongUsage
 from deepseek_r1.core.i18n import tr
 
@@ -30,14 +31,18 @@ class _Commands(Group):
     """
 
     def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 - click's signature
-        return list(_COMMANDS)
+        return [each for each in _COMMANDS if each not in wings.ENTRIES or wings.is_here(each)]
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002
         """Import and return a command, None for an unknown name."""
         if cmd_name not in _COMMANDS:
             return None
-        module = importlib.import_module(f"deepseek_r1.cli.{cmd_name}_command")
-        command: click.Command = getattr(module, cmd_name)
+        command: click.Command
+        if cmd_name in wings.ENTRIES:
+            command = wings.entry(cmd_name)
+        else:
+            module = import_module(f"deepseek_r1.cli.{cmd_name}_command")
+            command = getattr(module, cmd_name)
         return command
 
 

@@ -1,6 +1,5 @@
 """The command `deepseek-r1 compare`: several models, or precisions of one, answer the same."""
 
-import hashlib
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -16,11 +15,10 @@ from deepseek_r1.cli.command import INTERRUPTED, PATH, command, option
 from deepseek_r1.cli.generate_command import generate_report
 from deepseek_r1.cli.generation_progress import finish_text, show_progress
 from deepseek_r1.cli.progress import print_table
-from deepseek_r1.core.errors import ErrorReport, ModelFileMissing, WrongUsage
+from deepseek_r1.core import wings
+from deepseek_r1.core.errors import ErrorReport, WrongUsage
 from deepseek_r1.core.events import LoadProgress, ModelLoaded
 from deepseek_r1.core.i18n import tr
-from deepseek_r1.core.models_folders import converted_models_dir
-from deepseek_r1.core.paths import make_private_dir
 from deepseek_r1.core.settings import LoadSettings, SamplingSettings
 from deepseek_r1.core.units import format_mib
 from deepseek_r1.engine.output.generation_output import ResultCollector
@@ -94,10 +92,7 @@ def compare(
     if precision and len(paths) > 1:
         raise WrongUsage(detail=tr("--precision takes one model."))
     if precision:
-        from deepseek_r1.convert.precision import precision_named  # noqa: PLC0415 - seldom wanted
-
-        wanted = [precision_named(each).name for each in precision.split(",")]  # all, first
-        paths = [_converted(paths[0], each, load) for each in wanted]
+        paths = wings.entry("converted_models")(paths[0], precision.split(","), load.memory_budget)
     system, template = o.clean_text(system), o.chat_template(chat_template)
     events = c.compare(
         [text for text, _ in questions],
@@ -145,32 +140,6 @@ def _take(event: c.ComparisonEvent, answers: list[list[_Answer]], *, as_json: bo
             console.status("")
             if not as_json:
                 _show(answers[candidate])
-
-
-def _converted(source: Path, precision: str, load: LoadSettings) -> Path:
-    """Returns the model in another precision, converted into the profile where it is not there."""
-    from deepseek_r1.cli.convert_command import conversion_bar  # noqa: PLC0415 - seldom wanted
-    from deepseek_r1.convert.errors import OutputUnwritable  # noqa: PLC0415
-    from deepseek_r1.convert.job import ConversionRequest, convert  # noqa: PLC0415
-    from deepseek_r1.convert.precision import precision_named  # noqa: PLC0415
-
-    chosen = precision_named(precision)
-    if not source.exists():
-        raise ModelFileMissing(path=str(source))
-    files = sorted(source.rglob("*")) if source.is_dir() else [source]
-    facts = [(str(each), (found := each.stat()).st_size, found.st_mtime_ns) for each in files]
-    key = hashlib.sha256(repr(facts).encode()).hexdigest()[:12]
-    folder = converted_models_dir()
-    try:
-        make_private_dir(folder)
-    except OSError as error:
-        raise OutputUnwritable(path=str(folder), detail=error.strerror or "") from error
-    output = folder / f"{source.stem}-{key}-{chosen.name.lower()}.gguf"
-    if not output.exists():
-        console.note(tr("Converting into {path}", path=output))
-        with conversion_bar() as on_progress:
-            convert(ConversionRequest(source, output, chosen, load.memory_budget), on_progress)
-    return output
 
 
 def _show(of_model: Sequence[_Answer]) -> None:

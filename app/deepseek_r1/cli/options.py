@@ -3,6 +3,7 @@
 Names have hyphens; `command.normalised` accepts underscores as well.
 """
 
+import os
 import sys
 from collections.abc import Callable
 from contextlib import suppress
@@ -33,6 +34,7 @@ from deepseek_r1.hardware import machine_memory_mib
 from deepseek_r1.host.protocol import PromptCacheFolder
 
 _MOST_TEXT_BYTES = 1 << 20
+KEY_VARIABLE = "DEEPSEEK_R1_API_KEY"
 # Memory of this process besides the engine, in MiB: interpreter, click, rich, pydantic.
 COMMAND_LINE_MIB = 42.0
 
@@ -290,6 +292,11 @@ def text_in(path: Path) -> str:
     if not text or len(data) > _MOST_TEXT_BYTES:
         raise WrongUsage(detail=tr("{path} is empty or longer than 1 MiB.", path=path))
     return text
+
+
+def api_key(path: Path | None) -> str:
+    """Return the key from the file or the environment; empty without one. Raises WrongUsage."""
+    return os.environ.get(KEY_VARIABLE, "").strip() if path is None else text_in(path)
 
 
 def clean_text(text: str) -> str:

@@ -352,6 +352,12 @@ class ProcessorTooOld(R1Error):
     todo = N_("Use R1 Desk on a newer computer.")
 
 
+class WingMissing(R1Error):
+    what = N_("This installation was made without {package}.")
+    todo = N_("Install all of R1 Desk again.")
+    exit_code = 2
+
+
 class LegacyEngineUnavailable(EngineStartFailed):
     what = N_("The engine for old model files does not run on this computer ({machine}).")
     why = N_("It reports: {detail}.")

@@ -12,6 +12,7 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from deepseek_r1.core import wings
 from deepseek_r1.core.errors import SystemTooTight, WrongUsage
 from deepseek_r1.core.events import Bill, ModelFacts, ModelLoaded
 from deepseek_r1.core.i18n import tr
@@ -205,9 +206,8 @@ def open_engine(request: OpenRequest) -> Engine:
     Raises ModelRefused, EngineStartFailed.
     """
     if request.header.legacy:
-        from deepseek_r1.legacy.legacy_runner import LegacyEngine  # noqa: PLC0415 - native, so late
-
-        return LegacyEngine(request)
+        engine: Engine = wings.entry("old_engine")(request)
+        return engine
     from deepseek_r1.engine.llama.runner import LlamaEngine  # noqa: PLC0415 - native, so late
 
     return LlamaEngine(request)
@@ -223,9 +223,7 @@ def converts_f16_slowly() -> bool:
 def load_library(*, legacy: bool) -> None:
     """Load the engine's library into this process. Raises EngineStartFailed."""
     if legacy:
-        from deepseek_r1.legacy.legacy_model import library as old  # noqa: PLC0415 - native
-
-        old()
+        wings.entry("old_library")()
     else:
         from deepseek_r1.engine.llama.binding.library import library as new  # noqa: PLC0415 - native
 

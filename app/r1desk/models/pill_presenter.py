@@ -38,8 +38,8 @@ class RecentModels(QObject):
         self.tasks = Tasks(self)
         self.items: tuple[ModelFile, ...] = ()
         self.names: dict[Path, str] = {}  # short, and no other one's
-        others = (forecasts.rate_stored, models.live.budget_moved)
-        for signal in (models.load_started, models.loaded, models.load_failed, models.gone, *others):
+        others = (models.gone, forecasts.rate_stored, models.live.budget_moved)
+        for signal in (models.load_started, models.loaded, models.load_failed, *others):
             signal.connect(self.refresh)
         self._show(self._known())
 

@@ -22,7 +22,7 @@ from deepseek_r1.lab.prune_model import (
     prune,
     require_removable,
 )
-from quality.conftest import TEXTS, converted
+from lab.conftest import TEXTS, converted
 from support.budgets import ROOMY_MIB
 
 pytestmark = [pytest.mark.integration, pytest.mark.slow]

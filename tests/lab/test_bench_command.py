@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from deepseek_r1.cli import bench_command
 from deepseek_r1.core.errors import WrongUsage
+from deepseek_r1.lab import bench_command
 from deepseek_r1.lab.engine_run import RunRequest, RunTimes, in_both_orders, medians, run_in_process
 from deepseek_r1.lab.serve_load import LoadTimes, machines_for, percentile
 from support.command import run, run_here

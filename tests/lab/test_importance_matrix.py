@@ -10,7 +10,7 @@ from deepseek_r1.convert.job import ConversionRequest, convert
 from deepseek_r1.convert.precision import precision_named
 from deepseek_r1.formats.gguf import read_header
 from deepseek_r1.lab.importance_matrix import activations
-from quality.conftest import TEXTS, converted
+from lab.conftest import TEXTS, converted
 from support.budgets import ROOMY_MIB
 
 pytestmark = [pytest.mark.integration, pytest.mark.slow]

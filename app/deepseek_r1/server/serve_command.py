@@ -1,6 +1,5 @@
 """The command `deepseek-r1 serve`: an OpenAI-compatible server."""
 
-import os
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +16,6 @@ from deepseek_r1.core.settings import LoadSettings
 from deepseek_r1.core.units import format_part
 from deepseek_r1.server.serve_options import ServeOptions, ServeProfile, with_profile
 
-KEY_VARIABLE = "DEEPSEEK_R1_API_KEY"
 _MIB = 1 << 20
 
 
@@ -36,7 +34,7 @@ def _served(names: str, text: str, kind: Any = None) -> Decorator:
 @_served("--port port", tr("0 picks any free port."), click.IntRange(0, 65_535))
 @option(
     "--api-key-file",
-    tr("A file with the key that clients send. Also: the variable {name}.", name=KEY_VARIABLE),
+    tr("A file with the key that clients send. Also: the variable {name}.", name=o.KEY_VARIABLE),
     PATH,
 )
 @option("--served-model-name served_name", tr("The model's name for clients."), default="")
@@ -129,7 +127,7 @@ def serve(
         model=path,
         settings=load,
         served_name=served_name or path.stem,
-        api_key=api_key(api_key_file),
+        api_key=o.api_key(api_key_file),
         max_body_bytes=max_body_mib * _MIB,
         prompt_cache=o.prompt_cache_folder(prompt_cache),
         system_prompt=o.text_in(system_prompt_file) if system_prompt_file else "",
@@ -141,11 +139,6 @@ def serve(
         InstanceSupervisor(options, instances, _show_address).run()
         return
     run_server(options, on_listening=_show_address, on_event=show_progress, on_loaded=_show_loaded)
-
-
-def api_key(path: Path | None) -> str:
-    """Return the key from the file or the environment; empty without one. Raises WrongUsage."""
-    return os.environ.get(KEY_VARIABLE, "").strip() if path is None else o.text_in(path)
 
 
 def _show_address(address: str) -> None:

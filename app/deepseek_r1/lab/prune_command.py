@@ -1,5 +1,7 @@
 """The command `deepseek-r1 prune`: removes feed-forward channels or blocks from a model."""
 
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import click
@@ -7,10 +9,15 @@ import click
 from deepseek_r1.cli import console
 from deepseek_r1.cli import options as o
 from deepseek_r1.cli.command import PATH, Decorator, command, option
-from deepseek_r1.cli.convert_command import layers_option, prune_file, show_converted, text_option
-from deepseek_r1.convert.job import ConversionRequest
+from deepseek_r1.convert.convert_command import layers_option, show_converted, text_option
+from deepseek_r1.convert.job import ConversionRequest, ConversionResult
 from deepseek_r1.convert.precision import precision_named
+from deepseek_r1.core.errors import WrongUsage
 from deepseek_r1.core.i18n import tr
+from deepseek_r1.core.paths import resources_dir
+from deepseek_r1.lab.importance_matrix import activations
+from deepseek_r1.lab.prune_model import prune as prune_model
+from deepseek_r1.lab.quality_command import model_bar
 
 _USUAL_SHARE = 0.3  # without --prune and --prune-layers
 
@@ -71,3 +78,41 @@ def prune(
     pruned = prune_file(request, share, text, prune_layers)
     show_converted(request, pruned, as_json=as_json)
     console.note(tr("See what it cost: deepseek-r1 quality SOURCE OUTPUT --text ANOTHER_TEXT"))
+
+
+def with_importance(request: ConversionRequest, text: Path) -> ConversionRequest:
+    """Returns the request with an importance matrix of the source on the text."""
+    _require_file(request.source)
+    with model_bar() as on_model:
+        importance = activations(
+            request.source,
+            text,
+            memory_budget_mib=request.memory_budget_mib - int(o.COMMAND_LINE_MIB),
+            threads=request.threads,
+            on_progress=lambda done, total: on_model(request.source, done, total),
+        ).squares
+    return replace(request, importance=importance, importance_text=text.name)
+
+
+def prune_file(
+    request: ConversionRequest, share: float, text: Path | None, blocks: int
+) -> ConversionResult:
+    """Prune with one progress bar for the text and one for the output. Raises WrongUsage."""
+    _require_file(request.source)
+    text = text or resources_dir() / "calibration" / "calibration.txt"
+    with model_bar() as on_model:
+        return prune_model(
+            request,
+            text,
+            share,
+            blocks,
+            on_text=partial(on_model, request.source),
+            on_progress=lambda _stage, done, total: on_model(request.output, done, total),
+        )
+
+
+def _require_file(source: Path) -> None:
+    """Raise WrongUsage for a folder, which cannot evaluate a text."""
+    if source.is_dir():
+        detail = tr("A folder cannot evaluate a text. Convert it to f16 first, then use that file.")
+        raise WrongUsage(detail=detail)

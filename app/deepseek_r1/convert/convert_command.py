@@ -1,9 +1,8 @@
 """The command `deepseek-r1 convert`: converts a model to a GGUF file."""
 
-from collections.abc import Iterator
+import hashlib
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import replace
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -14,12 +13,15 @@ from deepseek_r1.cli import console
 from deepseek_r1.cli import options as o
 from deepseek_r1.cli.command import INTERRUPTED, PATH, command, option
 from deepseek_r1.cli.progress import bars
+from deepseek_r1.convert.errors import OutputUnwritable
 from deepseek_r1.convert.job import ConversionRequest, ConversionResult, ConversionStage, OnProgress
 from deepseek_r1.convert.job import convert as convert_model
-from deepseek_r1.convert.precision import precision_named
-from deepseek_r1.core.errors import WrongUsage
+from deepseek_r1.convert.precision import Precision, precision_named
+from deepseek_r1.core import wings
+from deepseek_r1.core.errors import ModelFileMissing, WrongUsage
 from deepseek_r1.core.i18n import tr
-from deepseek_r1.core.paths import resources_dir
+from deepseek_r1.core.models_folders import converted_models_dir
+from deepseek_r1.core.paths import make_private_dir
 from deepseek_r1.core.units import format_mib, format_size
 
 layers_option = option(
@@ -90,9 +92,9 @@ def convert(
         raise WrongUsage(detail=detail)
     try:
         if imatrix_text is not None:
-            request = _with_importance(request, imatrix_text)
+            request = wings.entry("with_importance")(request, imatrix_text)
         if prunes:
-            converted = prune_file(request, prune or 0.0, text, prune_layers)
+            converted = wings.entry("prune_file")(request, prune or 0.0, text, prune_layers)
         else:
             with conversion_bar() as on_progress:
                 converted = convert_model(request, on_progress)
@@ -145,48 +147,32 @@ def _one(argument: Path | None, option: Path | None, name: str) -> Path:
     return path
 
 
-def _with_importance(request: ConversionRequest, text: Path) -> ConversionRequest:
-    """Returns the request with an importance matrix of the source on the text."""
-    from deepseek_r1.cli.quality_command import model_bar  # noqa: PLC0415 - seldom wanted
-    from deepseek_r1.lab.importance_matrix import activations  # noqa: PLC0415
+def converted_models(source: Path, precisions: Sequence[str], budget_mib: int) -> list[Path]:
+    """Return a model in each of these precisions, converted into the profile where it is not there.
 
-    _require_file(request.source)
-    with model_bar() as on_model:
-        importance = activations(
-            request.source,
-            text,
-            memory_budget_mib=request.memory_budget_mib - int(o.COMMAND_LINE_MIB),
-            threads=request.threads,
-            on_progress=lambda done, total: on_model(request.source, done, total),
-        ).squares
-    return replace(request, importance=importance, importance_text=text.name)
+    The names are checked first. Raises WrongUsage, `ConversionRefused`, `ModelRefused`.
+    """
+    wanted = [precision_named(each) for each in precisions]
+    return [_converted(source, each, budget_mib) for each in wanted]
 
 
-def prune_file(
-    request: ConversionRequest, share: float, text: Path | None, blocks: int
-) -> ConversionResult:
-    """Prune with one progress bar for the text and one for the output. Raises WrongUsage."""
-    from deepseek_r1.cli.quality_command import model_bar  # noqa: PLC0415 - seldom wanted
-    from deepseek_r1.lab.prune_model import prune  # noqa: PLC0415
-
-    _require_file(request.source)
-    text = text or resources_dir() / "calibration" / "calibration.txt"
-    with model_bar() as on_model:
-        return prune(
-            request,
-            text,
-            share,
-            blocks,
-            on_text=partial(on_model, request.source),
-            on_progress=lambda _stage, done, total: on_model(request.output, done, total),
-        )
-
-
-def _require_file(source: Path) -> None:
-    """Raise WrongUsage for a folder, which cannot evaluate a text."""
-    if source.is_dir():
-        detail = tr("A folder cannot evaluate a text. Convert it to f16 first, then use that file.")
-        raise WrongUsage(detail=detail)
+def _converted(source: Path, precision: Precision, budget_mib: int) -> Path:
+    if not source.exists():
+        raise ModelFileMissing(path=str(source))
+    files = sorted(source.rglob("*")) if source.is_dir() else [source]
+    facts = [(str(each), (found := each.stat()).st_size, found.st_mtime_ns) for each in files]
+    key = hashlib.sha256(repr(facts).encode()).hexdigest()[:12]
+    folder = converted_models_dir()
+    try:
+        make_private_dir(folder)
+    except OSError as error:
+        raise OutputUnwritable(path=str(folder), detail=error.strerror or "") from error
+    output = folder / f"{source.stem}-{key}-{precision.name.lower()}.gguf"
+    if not output.exists():
+        console.note(tr("Converting into {path}", path=output))
+        with conversion_bar() as on_progress:
+            convert_model(ConversionRequest(source, output, precision, budget_mib), on_progress)
+    return output
 
 
 @contextmanager

@@ -11,7 +11,6 @@ import click
 from deepseek_r1.cli import console
 from deepseek_r1.cli import options as o
 from deepseek_r1.cli.command import PATH, Group, option
-from deepseek_r1.cli.serve_command import api_key
 from deepseek_r1.core.errors import WrongUsage
 from deepseek_r1.core.i18n import tr, trn
 from deepseek_r1.core.settings import LoadSettings
@@ -150,7 +149,7 @@ def bench_serve(
     """Measure a running server, with users who ask again or at a rate of requests."""
     counts = _numbers("--users", users, int, _MOST_THREADS)
     wanted_rates = _numbers("--rates", rates, float, MOST_REQUESTS_S) if rates else []
-    load = ServerLoad(url, api_key(api_key_file), tokens, prompt_tokens)
+    load = ServerLoad(url, o.api_key(api_key_file), tokens, prompt_tokens)
     load.run(1, 1)  # warm
     if wanted_rates:
         rows = [load.run_open(rate, seconds).report() for rate in wanted_rates]
