@@ -13,6 +13,8 @@ from deepseek_r1.documents.passages import passages
         (Place(page=3, heading="Results"), "page 3"),
         (Place(sheet="Sheet1", row=7), "Sheet1, row 7"),
         (Place(line=12), "line 12"),
+        (Place(heading="Rye bread", line=12), "Rye bread, line 12"),
+        (Place(heading="Results " * 9, line=1), "Results Results Results Results…, line 1"),
         (Place(heading="Results"), "Results"),
         (Place(), ""),
     ],

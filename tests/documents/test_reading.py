@@ -165,7 +165,7 @@ def test_rows_of_csv_and_lines_of_text_are_counted(tmp_path: Path) -> None:
     )
     notes = saved(tmp_path, "a.md", "# T\n\n```\n# no\n```\n\n\n## Two\nx\n")
     assert read_here(notes) == ("markdown", [
-        ("line 1", "# T"), ("line 3", "```\n# no\n```\n"), ("line 8", "## Two\nx\n"),
+        ("T, line 1", "# T"), ("T, line 3", "```\n# no\n```\n"), ("Two, line 8", "## Two\nx\n"),
     ])  # fmt: skip
     log = saved(tmp_path, "a.log", "".join(f"entry {n}\n" for n in range(1, 2001)))
     _, blocks = read_here(log)
@@ -421,7 +421,7 @@ def test_a_page_declares_no_encoding_that_is_not_of_the_web(tmp_path: Path) -> N
 def test_a_heading_may_have_blanks_and_signs(tmp_path: Path) -> None:
     lines = "# a  b ##\n\n#  c#\n\n####### no\n\n#no\n"
     places = [place for place, _ in read_here(saved(tmp_path, "a.md", lines))[1]]
-    assert places == ["line 1", "line 3", "line 5", "line 7"]
+    assert places == ["a b, line 1", "c, line 3", "c, line 5", "c, line 7"]
     writer = BlockWriter("a.md", lambda _blocks: None)
     for line, heading in (("# a  b ##", "a b"), ("#  c#", "c"), ("# a" + " " * 9 + "x", "a x")):
         write_text(line, writer, is_markdown=True)

@@ -17,6 +17,7 @@ BETWEEN_BLOCKS: Final = "\n\n"
 PICTURE_LINE: Final = "[Read from a picture, {sure:.0%} sure.]\n"
 PICTURE_MARK: Final = re.compile(r"\[Read from a picture, \d+% sure\.\]\n?")
 _MOST_PLACES: Final = 200  # of a text on a page
+LABEL_WIDTH: Final = 32  # characters of a heading, in a label
 DOUBTFUL: Final = 0.8  # a word that is less sure is often wrong; measured
 
 
@@ -34,12 +35,15 @@ class Place:
     def label(self) -> str:
         """The place in the current language, "page 3" or "Sheet1, row 7"; "" where none is known.
 
-        The finest place says most: a heading is left out where a page or a line is known.
+        A heading is left out where a page is known, which is found sooner.
         """
         texts = N_("page {n}"), N_("row {n}"), N_("line {n}")
         numbers = zip(texts, (self.page, self.row, self.line), strict=True)
         known = [tr(text, n=n) for text, n in numbers if n is not None]
-        place = join_list([self.sheet, *known]) or self.heading
+        heading = self.heading if self.page is None else ""
+        if len(heading) > LABEL_WIDTH:
+            heading = heading[:LABEL_WIDTH].rstrip() + "…"
+        place = join_list([each for each in (self.sheet, heading, *known) if each])
         if self.sure is None:
             return place
         read = tr("read from a picture, {share} sure", share=f"{self.sure:.0%}")
