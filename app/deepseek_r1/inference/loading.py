@@ -22,8 +22,7 @@ from deepseek_r1.formats.gguf import ModelHeader, read_header
 from deepseek_r1.inference.process_overhead import process_share, with_measured
 from deepseek_r1.inference.registry import open_engine
 from deepseek_r1.memory.kernel_times import KernelTimes
-from deepseek_r1.memory.load_plan import LoadPlan, plan_load
-from deepseek_r1.memory.other_models import read_other_models
+from deepseek_r1.memory.load_plan import LoadPlan, plan_load, read_other_models
 from deepseek_r1.memory.plan import residency_without_draft
 
 if TYPE_CHECKING:
