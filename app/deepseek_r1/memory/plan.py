@@ -276,7 +276,6 @@ def _reclaimable_mib(header: ModelHeader, settings: LoadSettings) -> float:
 
 
 def _weights_mib(header: ModelHeader, overhead: ProcessOverhead) -> float:
-    """All weights, in memory."""
     if header.legacy:
         return legacy_costs.weights_mib(header)
     # Graphics takes the file's layout.
