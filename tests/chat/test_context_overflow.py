@@ -11,7 +11,7 @@ from deepseek_r1.core.events import Bill, BillItem, BillLine, FinishReason, Mode
 from deepseek_r1.core.settings import LoadSettings, SamplingSettings
 from deepseek_r1.host.protocol import CountTokensRequest, GenerateRequest
 from deepseek_r1.memory.advice import Advice
-from deepseek_r1.memory.estimate import Estimate
+from deepseek_r1.memory.forecast import Estimate
 from r1desk.chat.context.context_options import longer_context
 from r1desk.chat.context.context_overflow import ContextOverflow
 from r1desk.chat.context.measured_speed import MeasuredSpeed

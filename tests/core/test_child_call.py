@@ -1,7 +1,6 @@
 """A child process: what is asked and heard of it, and the end of one that is of no use."""
 
 import ast
-import queue
 import sys
 import threading
 import time
@@ -14,7 +13,7 @@ import psutil
 import pytest
 from pydantic import BaseModel, TypeAdapter
 
-from deepseek_r1.core import child_call, frames
+from deepseek_r1.core import child_call
 from deepseek_r1.core.child_call import (
     ChildCall,
     ChildDied,
@@ -22,13 +21,6 @@ from deepseek_r1.core.child_call import (
     ChildProgress,
     ChildTooLarge,
     ChildTooSlow,
-)
-from deepseek_r1.core.child_process import (
-    ChildProcess,
-    FrameReceived,
-    ProcessEvent,
-    ProcessExited,
-    StreamBroken,
 )
 from deepseek_r1.core.errors import ModelFileMissing, ProtocolBroken
 from deepseek_r1.core.processes import ChildKind
@@ -183,55 +175,6 @@ def test_where_no_system_bounds_a_childs_memory_it_is_watched(monkeypatch):
     assert is_gone(child)
 
 
-ECHO = """
-import struct, sys
-size = struct.unpack(">I", sys.stdin.buffer.read(4))[0]
-body = sys.stdin.buffer.read(size)
-sys.stdout.buffer.write(struct.pack(">I", size) + body)
-sys.stderr.write("the end of it")
-sys.exit(3)
-"""
-
-
-class Text(BaseModel):
-    text: str
-
-
-def started(program: str) -> tuple[ChildProcess, queue.SimpleQueue[ProcessEvent]]:
-    events: queue.SimpleQueue[ProcessEvent] = queue.SimpleQueue()
-    command = [sys.executable, "-c", program]
-    return ChildProcess(command, {}, TypeAdapter(Text), events.put, {}), events
-
-
-def test_a_frame_goes_to_the_child_and_back_and_the_exit_is_last():
-    process, events = started(ECHO)
-    process.send(frames.pack(Text(text="天空"), frames.TO_CHILD_CAP))
-    received, exited = events.get(timeout=60), events.get(timeout=60)
-    process.close()
-    assert isinstance(received, FrameReceived)
-    assert received.reply == Text(text="天空")
-    assert isinstance(exited, ProcessExited)
-    assert exited.returncode == 3
-    assert process.stderr == "the end of it"
-
-
-def test_bytes_that_are_no_frame_are_reported_before_the_exit():
-    process, events = started("print('not a frame')")
-    broken, exited = events.get(timeout=60), events.get(timeout=60)
-    process.close()
-    assert isinstance(broken, StreamBroken)
-    assert isinstance(exited, ProcessExited)
-
-
-def test_a_killed_child_has_exited():
-    process, events = started("import time; time.sleep(600)")
-    process.kill()
-    exited = events.get(timeout=60)
-    process.close()
-    assert isinstance(exited, ProcessExited)
-    assert exited.returncode != 0
-
-
 def test_without_memory_for_its_threads_a_process_does_not_start(monkeypatch):
     """`ulimit -v 200000 deepseek-r1 generate`: the reason is the system's, not the closing."""
 
@@ -240,4 +183,4 @@ def test_without_memory_for_its_threads_a_process_does_not_start(monkeypatch):
 
     monkeypatch.setattr(threading.Thread, "start", no_thread)
     with pytest.raises(OSError, match="can't start new thread"):
-        started(ECHO)
+        ChildCall(ChildKind.HEADERS, replies)

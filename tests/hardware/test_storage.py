@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 
 from deepseek_r1.hardware.storage import SystemRegion, posix_storage, windows_storage
-from deepseek_r1.hardware.storage.pages import PAGE, page_down, page_up
+from deepseek_r1.hardware.storage.posix_storage import PAGE, page_down, page_up
 from support import windows_memory
 
 linux_only = pytest.mark.skipif(sys.platform != "linux", reason="the stand-ins are Linux's calls")

@@ -33,8 +33,7 @@ from deepseek_r1.host.protocol import (
     request_adapter,
 )
 from deepseek_r1.host.request_queue import QueueOutput, RequestQueue
-from deepseek_r1.memory.load_plan import plan_load
-from deepseek_r1.memory.other_models import OtherModels
+from deepseek_r1.memory.load_plan import OtherModels, plan_load
 from host.scripted_engine import LOADED
 from memory.headers import OVERHEAD, header
 

@@ -14,9 +14,8 @@ from deepseek_r1.formats.gguf import read_header
 from deepseek_r1.host.client import EngineClient
 from deepseek_r1.inference import CPUInference
 from deepseek_r1.memory import advice
-from deepseek_r1.memory.estimate import planned_share
-from deepseek_r1.memory.load_plan import plan_load
-from deepseek_r1.memory.other_models import read_other_models
+from deepseek_r1.memory.forecast import planned_share
+from deepseek_r1.memory.load_plan import plan_load, read_other_models
 from host.counted_child import counted_command
 from support.gguf_files import tiny_llama, tiny_qwen2
 

@@ -16,9 +16,9 @@ from deepseek_r1.core.settings import LoadSettings
 from deepseek_r1.formats import gguf
 from deepseek_r1.formats.gguf import ModelHeader, read_header
 from deepseek_r1.inference import loading, process_share
-from deepseek_r1.memory import estimate
+from deepseek_r1.memory import forecast
 from deepseek_r1.memory import plan as plan_module
-from deepseek_r1.memory.estimate import planned_share
+from deepseek_r1.memory.forecast import planned_share
 from deepseek_r1.memory.meter import process_mib
 from deepseek_r1.memory.plan import ENGINE_RUNTIME_MIB, RENDERER_MIB, ProcessOverhead
 from deepseek_r1.weights import streamed_weights
@@ -204,7 +204,7 @@ def test_an_engine_in_its_own_process_has_the_planned_share():
 @pytest.fixture
 def measured_here(monkeypatch):
     """As on a system where the plan's constant was not measured."""
-    monkeypatch.setattr(estimate, "constant_applies", False)
+    monkeypatch.setattr(forecast, "constant_applies", False)
     loading._engine_runtime_mib.cache_clear()
     yield
     loading._engine_runtime_mib.cache_clear()
@@ -228,7 +228,7 @@ def test_a_bill_without_the_engine_has_what_the_last_load_measured():
     measured = process_share(0.0).runtime_mib
     assert measured > ENGINE_RUNTIME_MIB
     assert planned_share(9.0) == ProcessOverhead(measured, 9.0)
-    estimate.ENGINE_MEMORY.file.write_bytes(b"{")
+    forecast.ENGINE_MEMORY.file.write_bytes(b"{")
     assert planned_share(9.0) == ProcessOverhead(ENGINE_RUNTIME_MIB, 9.0)
 
 

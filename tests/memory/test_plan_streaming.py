@@ -10,10 +10,10 @@ from deepseek_r1.core.errors import BudgetTooSmall
 from deepseek_r1.core.events import Bill, BillItem, BillLine
 from deepseek_r1.core.settings import CacheStrategy, LoadSettings
 from deepseek_r1.formats.gguf import TensorInfo
-from deepseek_r1.memory import estimate as estimate_module
+from deepseek_r1.memory import forecast as estimate_module
 from deepseek_r1.memory.advice import advise, experts_text, require_fit, speed_text
 from deepseek_r1.memory.cost_model import token_weights_bytes
-from deepseek_r1.memory.estimate import (
+from deepseek_r1.memory.forecast import (
     UNHIDDEN_SHARE,
     advice_with_speed,
     core_mib_s,

@@ -17,7 +17,7 @@ from deepseek_r1.core.events import (
 from deepseek_r1.core.settings import LoadSettings
 from deepseek_r1.host import protocol
 from deepseek_r1.host.protocol import EngineState, HostEvent, StateChanged
-from deepseek_r1.memory.estimate import Estimate
+from deepseek_r1.memory.forecast import Estimate
 from r1desk.engine.engine_bridge import EngineBridge, EngineThread
 from r1desk.platform.tasks import Later
 

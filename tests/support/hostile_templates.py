@@ -11,14 +11,12 @@ from jinja2 import Environment, TemplateSyntaxError
 
 _PIECES = re.compile(r"\{%.*?%\}|\{\{.*?\}\}|\{#.*?#\}|[^{]+|\{", re.DOTALL)
 _NUMBERS = ("0", "-1", "2", "60", "99999", "10000000", "-1000000000", "2147483648", "9" * 40)
-_NAMES = ("messages", "message", "loop", "ns", "x", "bos_token", "tools", "self", "namespace", "m")
 _FILTERS = (
     "abs", "capitalize", "count", "default", "dictsort", "first", "int", "join", "last", "length",
     "list", "lower", "map('upper')", "max", "min", "reverse", "round(9)", "round(-99999999)",
     "select", "sort", "string", "title", "tojson", "tojson(99999)", "trim", "unique", "upper",
     "replace('', 'aaaaaaaa')", "join('aaaaaaaa')", "center(999999999)", "attr('__class__')",
 )  # fmt: skip
-_OPERATORS = (" + ", " * ", " ~ ", " % ", " ** ", " // ", " == ", " in ", " < ", " and ", " is ")
 _EXPRESSIONS = (
     "range(99999)|list", "range(10)", "messages", "messages[0]", "[x, x]", "{x: x}", "(x, x)",
     "'a' * 99999", "[1] * 99999", "x.split('')", "x.__class__", "x.format(x)",
@@ -57,37 +55,21 @@ HOSTILE = {
     "long output": "{% for a in range(99999) %}{{ 'aaaaaaaaaaaaaaaaaaaaaaaaaaaaaa' }}{% endfor %}",
     "doubling": "{% set ns = namespace(x='aaaa') %}{% for i in range(99) %}"
     "{% set ns.x = ns.x ~ ns.x %}{% endfor %}",
-    "doubling with plus": "{% set ns = namespace(x='aaaa') %}{% for i in range(99) %}"
-    "{% set ns.x = ns.x + ns.x %}{% endfor %}",
-    "doubling by replace": "{% set ns = namespace(x='aa') %}{% for i in range(99) %}"
-    "{% set ns.x = ns.x.replace('a', 'aaa') %}{% endfor %}",
     "doubling by the filter": "{% set ns = namespace(x='aa') %}{% for i in range(99) %}"
     "{% set ns.x = ns.x|replace('a', 'aaa') %}{% endfor %}",
-    "doubling by join": "{% set ns = namespace(x='aa') %}{% for i in range(99) %}"
-    "{% set ns.x = [ns.x, ns.x]|join(ns.x) %}{% endfor %}",
-    "doubling by a method": "{% set ns = namespace(x='aa') %}{% for i in range(99) %}"
-    "{% set ns.x = ns.x.join([ns.x, ns.x]) %}{% endfor %}",
-    "doubling by a block": "{% set ns = namespace(x='aa') %}{% for i in range(99) %}"
-    "{% set ns.x %}{{ ns.x }}{{ ns.x }}{% endset %}{% endfor %}",
     "doubling lists": "{% set ns = namespace(x=[1]) %}{% for i in range(99) %}"
     "{% set ns.x = ns.x + ns.x %}{% endfor %}",
     "a list of lists": "{% set ns = namespace(x=['a']) %}{% for i in range(99) %}"
     "{% set ns.x = [ns.x, ns.x] %}{% endfor %}{{ ns.x }}",
     "a list of lists in JSON": "{% set ns = namespace(x=['a']) %}{% for i in range(99) %}"
     "{% set ns.x = [ns.x, ns.x] %}{% endfor %}{{ ns.x|tojson|length }}",
-    "a list of lists as text": "{% set ns = namespace(x=['a']) %}{% for i in range(99) %}"
-    "{% set ns.x = [ns.x, ns.x] %}{% endfor %}{{ (ns.x|string)|length }}",
     "multiplication": "{{ ('a' * 9999999999)|length }}",
-    "multiplication of lists": "{{ ([1] * 9999999999)|length }}",
     "power": "{{ 9 ** 9 ** 9 }}",
     "product": "{% set ns = namespace(x=99999) %}{% for i in range(9999) %}"
     "{% set ns.x = ns.x * ns.x %}{% endfor %}",
     "width": "{{ '%9999999999d' % 1 }}",
     "format": "{{ '{:9999999999}'.format(1) }}",
     "center": "{{ 'a'|center(9999999999) }}",
-    "center at compile time": "{% set x = 'a'|center(9999999999) %}",
-    "the method center": "{{ 'a'.center(9999999999) }}",
-    "ljust": "{{ 'a'.ljust(9999999999) }}",
     "indent": "{{ 'a\\nb'|indent(9999999999) }}",
     "lipsum": "{{ lipsum(n=99999) }}",
     "recursion": "{% macro m() %}{{ m() }}{% endmacro %}{{ m() }}",
@@ -95,16 +77,11 @@ HOSTILE = {
     "include": "{% include '/etc/passwd' %}",
     "import": "{% import 'os' as os %}",
     "classes": "{{ ''.__class__.__mro__[1].__subclasses__() }}",
-    "globals": "{{ raise_exception.__globals__.keys() }}",
     "cycler": "{{ cycler.__init__.__globals__.os.popen('id').read() }}",
-    "attribute by name": "{{ ''|attr('__class__') }}",
     "the environment": "{{ self._TemplateReference__context.environment.globals }}",
     "a rounding of endless digits": "{{ 5|round(-1000000000) }}",
-    "a rounding of endless decimals": "{{ 1|round(100000000, 'floor') }}",
     "a format of a format": "{{ '{:{}}'.format(1, 9999999999) }}",
     "comparison of shared lists": SHARED_LISTS + "{{ ns.a == ns.b }}",
-    "containment of shared lists": SHARED_LISTS + "{{ ns.a in [ns.b] }}",
-    "order of shared lists": SHARED_LISTS + "{{ [ns.a, ns.b]|sort }}",
     "hashes of shared tuples": "{% set ns=namespace(a=(1,)) %}{% for i in range(60) %}"
     "{% set ns.a=(ns.a,ns.a) %}{% endfor %}{{ {ns.a: 1}|length }}",
     "lists of lists of numbers": "{% set ns=namespace(l=[]) %}{% for i in range(100000) %}"
@@ -134,15 +111,14 @@ def _parses(source: str) -> bool:
 
 
 def _changed(sources: Sequence[str], random: Random) -> Iterator[str]:
-    changes: tuple[Callable[[list[str], Sequence[str], Random], None], ...] = (
-        _lose, _double, _exchange, _move_in, _new_number, _new_number, _new_name, _with_filter,
-        _with_filter, _new_operator, _new_expression, _new_expression, _new_statement, _in_loops,
-        _flip, _cut,
+    changes: tuple[Callable[[list[str], Random], None], ...] = (
+        _lose, _double, _exchange, _new_number, _new_number, _with_filter, _with_filter,
+        _new_expression, _new_expression, _new_statement, _in_loops,
     )  # fmt: skip
     while True:
         pieces = _PIECES.findall(random.choice(sources))
         for _ in range(random.choice((1, 1, 1, 2, 4))):
-            random.choice(changes)(pieces or [""], sources, random)
+            random.choice(changes)(pieces or [""], random)
         yield "".join(pieces)[:LONGEST]
 
 
@@ -152,11 +128,11 @@ def _place(pieces: list[str], random: Random) -> int:
     return random.choice(computed) if computed else random.randrange(len(pieces))
 
 
-def _lose(pieces: list[str], _: Sequence[str], random: Random) -> None:
+def _lose(pieces: list[str], random: Random) -> None:
     del pieces[_place(pieces, random)]
 
 
-def _double(pieces: list[str], _: Sequence[str], random: Random) -> None:
+def _double(pieces: list[str], random: Random) -> None:
     at = _place(pieces, random)
     end = at + random.choice((1, 1, 2, 5, 20))
     copied = pieces[at:end]
@@ -164,17 +140,9 @@ def _double(pieces: list[str], _: Sequence[str], random: Random) -> None:
     pieces[at:at] = copied * times
 
 
-def _exchange(pieces: list[str], _: Sequence[str], random: Random) -> None:
+def _exchange(pieces: list[str], random: Random) -> None:
     one, two = _place(pieces, random), _place(pieces, random)
     pieces[one], pieces[two] = pieces[two], pieces[one]
-
-
-def _move_in(pieces: list[str], sources: Sequence[str], random: Random) -> None:
-    """Put a part of another template in."""
-    other = _PIECES.findall(random.choice(sources)) or [""]
-    begin = random.randrange(len(other))
-    at = _place(pieces, random)
-    pieces[at:at] = other[begin : begin + random.choice((1, 3, 10, 50))]
 
 
 def _replace_one(
@@ -187,49 +155,28 @@ def _replace_one(
         pieces[at] = pieces[at][: one.start()] + new(one.group()) + pieces[at][one.end() :]
 
 
-def _new_number(pieces: list[str], _: Sequence[str], random: Random) -> None:
+def _new_number(pieces: list[str], random: Random) -> None:
     _replace_one(pieces, r"-?\d+", random, lambda _: random.choice(_NUMBERS))
 
 
-def _new_name(pieces: list[str], _: Sequence[str], random: Random) -> None:
-    _replace_one(pieces, r"[A-Za-z_]\w*", random, lambda _: random.choice(_NAMES))
-
-
-def _with_filter(pieces: list[str], _: Sequence[str], random: Random) -> None:
+def _with_filter(pieces: list[str], random: Random) -> None:
     names = r"[A-Za-z_][\w.]*"
     _replace_one(pieces, names, random, lambda name: f"{name}|{random.choice(_FILTERS)}")
 
 
-def _new_operator(pieces: list[str], _: Sequence[str], random: Random) -> None:
-    known = r" (?:[-+*~%<>]|==|!=|in|and|or|is) "
-    _replace_one(pieces, known, random, lambda _: random.choice(_OPERATORS))
-
-
-def _new_expression(pieces: list[str], _: Sequence[str], random: Random) -> None:
+def _new_expression(pieces: list[str], random: Random) -> None:
     part = r"'[^']*'|[A-Za-z_][\w.]*(?:\[[^\]]*\])?"
     _replace_one(pieces, part, random, lambda _: random.choice(_EXPRESSIONS))
 
 
-def _new_statement(pieces: list[str], _: Sequence[str], random: Random) -> None:
+def _new_statement(pieces: list[str], random: Random) -> None:
     pieces.insert(random.randrange(len(pieces) + 1), random.choice(_STATEMENTS))
 
 
-def _in_loops(pieces: list[str], _: Sequence[str], random: Random) -> None:
+def _in_loops(pieces: list[str], random: Random) -> None:
     """Put a part into loops."""
     deep = random.choice((1, 2, 3, 30))
     begin = random.randrange(len(pieces))
     end = min(len(pieces), begin + random.choice((1, 2, 10)))
     over = f"{{% for x in {random.choice(_EXPRESSIONS)} %}}"
     pieces[begin:end] = [over] * deep + pieces[begin:end] + ["{% endfor %}"] * deep
-
-
-def _flip(pieces: list[str], _: Sequence[str], random: Random) -> None:
-    at = _place(pieces, random)
-    if piece := pieces[at]:
-        place = random.randrange(len(piece))
-        new = chr(random.choice((random.randrange(128), random.randrange(0x11000))))
-        pieces[at] = piece[:place] + new + piece[place + 1 :]
-
-
-def _cut(pieces: list[str], _: Sequence[str], random: Random) -> None:
-    del pieces[1 + random.randrange(len(pieces)) :]

@@ -27,13 +27,13 @@ def mutants(data: bytes, seed: int) -> Iterator[tuple[str, bytes]]:
     random = Random(seed)
     plain: list[tuple[str, Callable[[bytearray, int, Random], None]]] = [
         ("bit flips", _flip), ("magic numbers", _magic_number), ("cut", _cut),
-        ("insert", _insert), ("delete", _delete), ("copied block", _copy_block),
+        ("insert", _insert), ("delete", _delete),
     ]  # fmt: skip
     aware: list[tuple[str, Callable[[RawGguf, Random], None]]] = [
         ("key value", _key_value), ("key value", _key_value), ("key kind", _key_kind),
-        ("key lost", _key_lost), ("keys swapped", _keys_swapped), ("array", _array),
+        ("key lost", _key_lost), ("array", _array),
         ("token text", _token_text), ("tensor shape", _tensor_shape), ("tensor kind", _tensor_kind),
-        ("tensor names", _tensor_names), ("tensor lost", _tensor_lost), ("weights", _weights),
+        ("tensor lost", _tensor_lost),
     ]  # fmt: skip
     while True:
         if random.random() < 0.4:
@@ -84,12 +84,6 @@ def _delete(raw: bytearray, header: int, random: Random) -> None:
     del raw[at : at + random.choice((1, 2, 4, 8, 32, 100))]
 
 
-def _copy_block(raw: bytearray, header: int, random: Random) -> None:
-    source, size = _place(raw, header, random), random.choice((4, 8, 16, 64))
-    at = _place(raw, header, random)
-    raw[at : at + size] = raw[source : source + size]
-
-
 def _key_value(file: RawGguf, random: Random) -> None:
     key = random.choice([each for each in file.keys if each.kind != ARRAY])
     if key.kind == STRING:
@@ -113,11 +107,6 @@ def _key_kind(file: RawGguf, random: Random) -> None:
 
 def _key_lost(file: RawGguf, random: Random) -> None:
     file.keys.remove(random.choice(file.keys))
-
-
-def _keys_swapped(file: RawGguf, random: Random) -> None:
-    one, other = random.sample(file.keys, 2)
-    one.name, other.name = other.name, one.name
 
 
 def _array(file: RawGguf, random: Random) -> None:
@@ -188,25 +177,6 @@ def _tensor_kind(file: RawGguf, random: Random) -> None:
             file.lay_out()
 
 
-def _tensor_names(file: RawGguf, random: Random) -> None:
-    one, other = random.sample(file.tensors, 2)
-    if random.random() < 0.5:
-        one.name, other.name = other.name, one.name
-    else:
-        extra = (other.name, b"", b"blk.99.attn_q.weight", b"blk.-1.x", b"rope_freqs.weight")
-        one.name = random.choice((*extra, b"x" * 63, b"x" * 64))
-
-
 def _tensor_lost(file: RawGguf, random: Random) -> None:
     file.tensors.remove(random.choice(file.tensors))
     file.lay_out()
-
-
-def _weights(file: RawGguf, random: Random) -> None:
-    tensor = random.choice(file.tensors)
-    bad = struct.pack("<f", random.choice(FLOATS))
-    data = bytearray(tensor.data)
-    for _ in range(random.choice((1, 100))):
-        at = random.randrange(len(data) // 4) * 4
-        data[at : at + 4] = bad
-    tensor.data = bytes(data)

@@ -15,7 +15,7 @@ from deepseek_r1.core.errors import BudgetTooSmall
 from deepseek_r1.core.settings import LoadSettings
 from deepseek_r1.hardware.pressure import MemoryReading
 from deepseek_r1.memory import forecast
-from deepseek_r1.memory.estimate import planned_share
+from deepseek_r1.memory.forecast import planned_share
 from deepseek_r1.memory.plan import plan
 from r1desk.models import refusal
 from window.choosers import SPEED

@@ -26,9 +26,15 @@ from deepseek_r1.core.settings import LoadSettings
 from deepseek_r1.formats.gguf import ModelHeader
 from deepseek_r1.hardware.pressure import memory_reading
 from deepseek_r1.hardware.read_speed import memory_read_mib_s, read_speed_mib_s
-from deepseek_r1.memory.estimate import planned_share
-from deepseek_r1.memory.forecast import WINDOW_MAX_MIB, Fit, Forecast, MachineSpeed, estimate_fit
-from deepseek_r1.memory.other_models import draft_mib
+from deepseek_r1.memory.forecast import (
+    WINDOW_MAX_MIB,
+    Fit,
+    Forecast,
+    MachineSpeed,
+    estimate_fit,
+    planned_share,
+)
+from deepseek_r1.memory.load_plan import draft_mib
 
 MEASUREMENTS = 3  # a busy moment makes memory look slow; the fastest of so many counts
 _SECONDS = 0.25  # for each

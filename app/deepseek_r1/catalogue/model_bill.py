@@ -4,9 +4,8 @@ from pathlib import Path
 
 from deepseek_r1.catalogue.header_process import HeaderProcess
 from deepseek_r1.core.settings import LoadSettings
-from deepseek_r1.memory.estimate import Estimate, estimate, planned_share
-from deepseek_r1.memory.load_plan import LoadPlan, plan_load
-from deepseek_r1.memory.other_models import read_other_models, with_other_models
+from deepseek_r1.memory.forecast import Estimate, estimate, planned_share
+from deepseek_r1.memory.load_plan import LoadPlan, plan_load, read_other_models, with_other_models
 from deepseek_r1.memory.plan import require_context, with_context
 
 

@@ -22,7 +22,7 @@ from deepseek_r1.core.models_folders import models_dirs, user_models_dir
 from deepseek_r1.core.paths import starter_model
 from deepseek_r1.core.settings import LoadSettings
 from deepseek_r1.core.units import format_mib, format_size
-from deepseek_r1.memory.estimate import planned_share
+from deepseek_r1.memory.forecast import planned_share
 from deepseek_r1.memory.plan import plan
 
 MIB = 1 << 20

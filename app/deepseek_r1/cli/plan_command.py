@@ -15,8 +15,8 @@ from deepseek_r1.core.i18n import join_sentences, tr
 from deepseek_r1.core.settings import CacheStrategy, LoadSettings
 from deepseek_r1.formats.gguf import read_header
 from deepseek_r1.memory.advice import ITEM_NAMES, experts_text, speed_text
-from deepseek_r1.memory.estimate import estimate, planned_share
-from deepseek_r1.memory.other_models import with_other_models
+from deepseek_r1.memory.forecast import estimate, planned_share
+from deepseek_r1.memory.load_plan import with_other_models
 from deepseek_r1.memory.plan import require_context
 
 

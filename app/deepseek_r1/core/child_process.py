@@ -136,11 +136,9 @@ class ChildProcess:
         return self._stderr.decode(errors="replace")
 
     def terminate(self) -> None:
-        """Send SIGTERM, or its equivalent."""
         self._popen.terminate()
 
     def kill(self) -> None:
-        """Send SIGKILL, or its equivalent."""
         self._popen.kill()
 
     def close(self) -> None:

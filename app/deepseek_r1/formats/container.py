@@ -114,12 +114,10 @@ class Container(Refusals):
         return self.values[key]
 
     def text(self, key: str) -> str | None:
-        """A text; None where it is missing."""
         value = self.scalar(key, "str")
         return value if isinstance(value, str) else None
 
     def flag(self, key: str) -> bool | None:
-        """A truth value; None where it is missing."""
         value = self.scalar(key, "bool")
         return value if isinstance(value, bool) else None
 

@@ -58,14 +58,12 @@ class Refusals:
         return self.damaged(tr("the key {key} has the value {value}", key=key, value=value))
 
     def unsuited(self, name: str, kind: str) -> ModelFileDamaged:
-        """The error for a tensor of a wrong type."""
         text = tr(
             "the tensor {name} is stored as {kind}, which does not suit it", name=name, kind=kind
         )
         return self.damaged(text)
 
     def truncated(self, needed_bytes: int, actual_bytes: int) -> ModelFileTruncated:
-        """The error for a file that ends too early."""
         path = str(self.path)
         return ModelFileTruncated(path=path, needed_bytes=needed_bytes, actual_bytes=actual_bytes)
 
@@ -107,19 +105,15 @@ class Cursor(Refusals):
         return bytes(self._buffer[start : self.position])
 
     def unpack(self, shape: struct.Struct) -> tuple[int | float | bool, ...]:
-        """The next bytes, unpacked with `shape`."""
         return shape.unpack(self.take(shape.size))
 
     def u32(self) -> int:
-        """The next unsigned 32-bit number."""
         return int.from_bytes(self.take(4), "little")
 
     def u64(self) -> int:
-        """The next unsigned 64-bit number."""
         return int.from_bytes(self.take(8), "little")
 
     def count(self) -> int:
-        """The next length or count."""
         return int.from_bytes(self.take(self.count_bytes), "little")
 
     def string(self, longest: int = MAX_STRING_BYTES) -> bytes:

@@ -73,7 +73,6 @@ class GgmlReader(Refusals):
 
     @property
     def at_end(self) -> bool:
-        """Whether the whole file has been read."""
         return self.position >= self.file_bytes
 
     def go_to(self, position: int) -> None:
@@ -94,11 +93,9 @@ class GgmlReader(Refusals):
         return data
 
     def numbers(self, count: int) -> tuple[int, ...]:
-        """The next `count` 32-bit integers."""
         return struct.unpack(f"<{count}i", self.take(4 * count))
 
     def real(self) -> float:
-        """The next 32-bit floating-point number."""
         (number,) = struct.unpack("<f", self.take(4))
         return float(number)
 

@@ -13,7 +13,9 @@ import mmap
 import sys
 import threading
 import time
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from itertools import cycle
 from pathlib import Path
 
 from deepseek_r1.hardware import linux
@@ -77,88 +79,68 @@ def measure_mib_s(
         memory = SystemRegion(max(READERS, round(memory_mib)) * READ_BYTES, huge_pages=True)
         try:
             memory.commit(0, memory.nbytes)
-            repeat = direct is not None
-            benchmark = _ReadBenchmark(file, memory, seconds, read_bytes, repeat=repeat)
-            readers = READERS if read_bytes >= READ_BYTES else _TOGETHER
-            with ThreadPoolExecutor(readers, thread_name_prefix="disk") as threads:
-                list(threads.map(benchmark.read, range(readers)))
+            mib_s = _read_for(seconds, file, memory, read_bytes, repeat=direct is not None)
         finally:
             memory.close()
         if direct is None:
             file.drop_cache(0, file.nbytes)
-    return benchmark.mib_s
+    return mib_s
 
 
-class _ReadBenchmark:
-    """Hands out reads until the time is up, and counts the bytes read after the warm-up."""
+def _read_for(
+    seconds: float, file: SystemFile, memory: SystemRegion, read_bytes: int, *, repeat: bool
+) -> float:
+    """Read with several threads; returns the speed after the warm-up, or of few reads in all."""
+    slices = read_bytes < READ_BYTES
+    readers = _TOGETHER if slices else READERS
+    together = threading.Barrier(readers) if slices else None
+    places = zip(
+        _offsets(file.nbytes, read_bytes, apart=slices, repeat=repeat),
+        cycle(range(0, memory.nbytes, READ_BYTES)),
+        strict=False,
+    )
+    reads: list[tuple[float, int]] = []  # the time a read ended, and its bytes
+    lock, started_at = threading.Lock(), time.monotonic()
 
-    def __init__(
-        self,
-        file: SystemFile,
-        memory: SystemRegion,
-        seconds: float,
-        read_bytes: int,
-        *,
-        repeat: bool,
-    ) -> None:
-        self._file, self._memory, self._repeat = file, memory, repeat
-        self._read_bytes = read_bytes
-        slices = read_bytes < READ_BYTES
-        # From all over the file: one slice of so many, then the next one of as many.
-        self._step = read_bytes * (_SLICES_APART if slices and repeat else 1)
-        self._together = threading.Barrier(_TOGETHER) if slices else None
-        self._started_at = time.monotonic()
-        self._ends_at = self._started_at + seconds
-        self._file_offset, self._memory_offset, self._lock = 0, 0, threading.Lock()
-        self._first = 0  # offset at which this round through the file began
-        self._reads: list[tuple[float, int]] = []  # the time a read ended, and its bytes
+    def read_all() -> None:
+        while True:
+            with lock:
+                enough = reads and time.monotonic() >= started_at + seconds
+                place = None if enough else next(places, None)
+            if place is None:
+                return
+            nbytes = min(read_bytes, page_up(file.nbytes - place[0]))
+            with memory.bytes[place[1] : place[1] + nbytes] as into:
+                count = file.read_into(into, place[0])
+            reads.append((time.monotonic(), count))
+            if together is not None:
+                together.wait()
 
-    @property
-    def mib_s(self) -> float:
-        """The speed after the warm-up, or of all reads where few came after it."""
-        warm_at = self._started_at + _WARM_UP_S
-        late = [(at, nbytes) for at, nbytes in sorted(self._reads) if at > warm_at]
-        if len(late) > 2 * READERS:
-            (started_at, _), *counted = late  # from the end of one read to that of the last
-        else:
-            started_at, counted = self._started_at, sorted(self._reads)
-        total = sum(nbytes for _, nbytes in counted)
-        return total / _MIB / max(counted[-1][0] - started_at, 1e-6)
-
-    def read(self, _number: int) -> None:
-        """Read until the time is up. Each thread runs this."""
+    def read(_number: int) -> None:
         try:
-            self._read_all()
+            with contextlib.suppress(threading.BrokenBarrierError):
+                read_all()
         finally:
-            if self._together is not None:
-                self._together.abort()
+            if together is not None:
+                together.abort()
 
-    def _read_all(self) -> None:
-        while (offsets := self._next_offsets()) is not None:
-            start, into_start = offsets
-            nbytes = min(self._read_bytes, page_up(self._file.nbytes - start))
-            with self._memory.bytes[into_start : into_start + nbytes] as into:
-                count = self._file.read_into(into, start)
-            with self._lock:
-                self._reads.append((time.monotonic(), count))
-            if self._together is not None:
-                with contextlib.suppress(threading.BrokenBarrierError):
-                    self._together.wait()
+    with ThreadPoolExecutor(readers, thread_name_prefix="disk") as threads:
+        list(threads.map(read, range(readers)))
+    late = [each for each in sorted(reads) if each[0] > started_at + _WARM_UP_S]
+    if len(late) > 2 * READERS:
+        (started_at, _), *reads = late  # from the end of one read to that of the last
+    return sum(nbytes for _, nbytes in reads) / _MIB / max(max(reads)[0] - started_at, 1e-6)
 
-    def _next_offsets(self) -> tuple[int, int] | None:
-        """Offsets of the next read in the file and in memory; None when the time is up."""
-        with self._lock:
-            if self._file_offset >= self._file.nbytes:
-                if not self._repeat:
-                    return None
-                self._first = (self._first + self._read_bytes) % self._step
-                self._file_offset = self._first if self._first < self._file.nbytes else 0
-            if self._reads and time.monotonic() >= self._ends_at:
-                return None
-            start, into_start = self._file_offset, self._memory_offset
-            self._file_offset += self._step
-            self._memory_offset = (into_start + READ_BYTES) % self._memory.nbytes
-            return start, into_start
+
+def _offsets(nbytes: int, read_bytes: int, *, apart: bool, repeat: bool) -> Iterator[int]:
+    """Where to read a file: in order, or slices from all over it, and again where it may repeat."""
+    step = read_bytes * (_SLICES_APART if apart and repeat else 1)
+    first = 0
+    while True:
+        yield from range(first if first < nbytes else 0, nbytes, step)
+        if not repeat:
+            return
+        first = (first + read_bytes) % step
 
 
 def _direct(path: Path) -> SystemFile | None:

@@ -18,7 +18,7 @@ from deepseek_r1.hardware.pressure import MemoryReading, memory_reading
 from deepseek_r1.inference.loading import LoadedModel
 from deepseek_r1.memory.advice import refuse_misfit
 from deepseek_r1.memory.governor import Allowance, MemoryGovernor, MemoryLimits
-from deepseek_r1.memory.other_models import remember_slow
+from deepseek_r1.memory.load_plan import remember_slow
 from deepseek_r1.memory.plan import (
     STREAMED_WEIGHT_ITEMS,
     MemoryPlan,

@@ -32,12 +32,11 @@ from deepseek_r1.engine.prompt.template_process import (
     start_renderer,
 )
 from deepseek_r1.formats.gguf import ModelHeader, read_header
-from deepseek_r1.memory import estimate
-from deepseek_r1.memory.estimate import ENGINE_MEMORY, EngineMemory
+from deepseek_r1.memory import forecast
+from deepseek_r1.memory.forecast import ENGINE_MEMORY, EngineMemory
 from deepseek_r1.memory.kernel_times import KernelTimes
-from deepseek_r1.memory.load_plan import LoadPlan, plan_load
+from deepseek_r1.memory.load_plan import LoadPlan, plan_load, read_other_models
 from deepseek_r1.memory.meter import process_mib
-from deepseek_r1.memory.other_models import read_other_models
 from deepseek_r1.memory.plan import (
     ENGINE_RUNTIME_MIB,
     FIRST_ANSWER_MIB,
@@ -255,7 +254,7 @@ def _engine_runtime_mib() -> float:
     engine_mib = process_mib(os.getpid()) + FIRST_ANSWER_MIB + _HEAP_GROWTH_MIB
     measured = engine_mib + max(renderer_mib(), RENDERER_MIB)
     found = EngineMemory(runtime_mib=max(measured, ENGINE_RUNTIME_MIB))
-    ENGINE_MEMORY.keep(estimate.measured_key(), found)
+    ENGINE_MEMORY.keep(forecast.measured_key(), found)
     return found.runtime_mib
 
 
@@ -272,7 +271,7 @@ def process_share(
     """
     slow_f16 = not legacy and converts_f16_slowly()
     if window_mib is not None:
-        runtime_mib = ENGINE_RUNTIME_MIB if estimate.constant_applies else _engine_runtime_mib()
+        runtime_mib = ENGINE_RUNTIME_MIB if forecast.constant_applies else _engine_runtime_mib()
         return ProcessOverhead(runtime_mib, window_mib, slow_f16=slow_f16)
     runtime_mib = _runtime_mib(legacy, legacy and isolated)  # one number of a process for GGUF
     return ProcessOverhead(runtime_mib, slow_f16=slow_f16)

@@ -69,7 +69,6 @@ class MemoryGovernor:
         return self.allowance
 
     def decide(self, reading: MemoryReading, now_s: float) -> Allowance:
-        """The allowance after one more reading."""
         low_mib = self._low_mark_mib(reading)
         if _is_short(reading, low_mib):
             self._calm_since = None

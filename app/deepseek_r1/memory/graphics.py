@@ -56,7 +56,6 @@ class GraphicsMeasured(BaseModel):
 
     @property
     def kept(self) -> bool:
-        """Whether it is used from now on."""
         return self.ratio >= LEAST_RATIO and self.write >= _LEAST_WRITING_RATIO * self.cpu_write
 
 

@@ -39,7 +39,7 @@ LEGACY_PROCESS_MIB = 48.0  # of the process that holds an old file, without the 
 FIRST_ANSWER_MIB = 2.0  # of the libraries, which the first answer pages in
 # Measured on Linux: resident memory of the engine's process with its libraries loaded and no model;
 # Jinja is in the renderer's. A constant, so that the bill of a model with its settings is the same
-# wherever it is made. On other systems the engine measures itself (`memory.estimate`).
+# wherever it is made. On other systems the engine measures itself (`memory.forecast`).
 ENGINE_RUNTIME_MIB = 43.0 + FIRST_ANSWER_MIB + RENDERER_MIB
 _RESERVE_MIB = 3.0  # stacks of the threads, the allocator's slack, the graph's own nodes
 _MIB = 1 << 20
@@ -276,7 +276,6 @@ def _reclaimable_mib(header: ModelHeader, settings: LoadSettings) -> float:
 
 
 def _weights_mib(header: ModelHeader, overhead: ProcessOverhead) -> float:
-    """All weights, in memory."""
     if header.legacy:
         return legacy_costs.weights_mib(header)
     # Graphics takes the file's layout.

@@ -34,7 +34,6 @@ class EvictionPolicy:
         raise NotImplementedError
 
     def evict(self, key: int) -> None:
-        """The expert is not resident any more."""
         del self._resident[key]
 
 
@@ -97,7 +96,6 @@ class LeastFrequentlyUsed(EvictionPolicy):
         heappush(self._heap, (self._counts.get(key, 0.0), key))
 
     def victim(self, in_use: Collection[int]) -> int:
-        """The expert with the lowest count."""
         current: list[tuple[float, int]] = []
         while True:
             entry = heappop(self._heap)

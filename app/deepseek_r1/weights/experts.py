@@ -247,5 +247,4 @@ class ExpertStreamer:
         )
 
     def close(self) -> None:
-        """End the reader threads."""
         self._pool.shutdown(wait=True, cancel_futures=True)

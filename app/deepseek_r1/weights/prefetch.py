@@ -162,7 +162,6 @@ class EvalCallback:
         return isinstance(weight, Weight) and weight.tensor in self._nonresident
 
     def needed_by(self, node: int) -> Weight | None:
-        """The weight that a node needs, if it is not resident."""
         return self._nonresident.get(word_at(node + self._source))
 
     def evict(self, weight: Weight, *, streamed: bool) -> None:
@@ -175,7 +174,6 @@ class EvalCallback:
         self._native.callback_evict(self.user_data, weight.tensor, number)
 
     def admit(self, weight: Weight) -> None:
-        """Treat a weight as resident."""
         del self._nonresident[weight.tensor]
         self._native.callback_admit(self.user_data, weight.tensor)
 

@@ -188,7 +188,6 @@ class Residency:
 
     @property
     def experts_mib(self) -> float:
-        """Capacity of the expert cache."""
         return self.experts_bytes / MIB
 
     @property

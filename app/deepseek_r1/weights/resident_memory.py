@@ -37,7 +37,6 @@ class ResidentMemory:
             self._files[part].read(into, first, last)
 
     def copy_from(self, weight: Weight, address: int) -> None:
-        """Copy a weight here from another address."""
         self._regions[weight.part].commit(weight.offset, weight.offset + weight.nbytes)
         ctypes.memmove(self.address(weight), address, weight.nbytes)
 
@@ -105,7 +104,6 @@ class UnreadWeights:
         self._zeros: dict[int, tuple[int, SystemRegion]] = {}  # by tensor, with its data of before
 
     def point_to_zeros(self, weight: Weight) -> None:
-        """Point a weight's tensor to as many zeros as it has bytes."""
         if weight.tensor not in self._zeros:
             zeros = SystemRegion(weight.nbytes, huge_pages=False)
             zeros.commit(0, weight.nbytes)

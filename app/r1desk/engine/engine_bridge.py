@@ -23,7 +23,7 @@ from deepseek_r1.host import protocol
 from deepseek_r1.host.comparison import Comparison
 from deepseek_r1.host.protocol import EngineState, HostEvent, RestartRequest, StateChanged
 from deepseek_r1.host.supervisor import Supervisor
-from deepseek_r1.memory.estimate import Estimate
+from deepseek_r1.memory.forecast import Estimate
 from r1desk.platform.background_thread import ask_in_background
 from r1desk.platform.tasks import Later
 

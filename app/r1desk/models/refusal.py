@@ -17,9 +17,8 @@ from deepseek_r1.core.settings import DraftMode, LoadSettings
 from deepseek_r1.core.units import format_mib
 from deepseek_r1.hardware.pressure import memory_reading
 from deepseek_r1.memory.advice import advise
-from deepseek_r1.memory.estimate import planned_share
-from deepseek_r1.memory.forecast import WINDOW_MAX_MIB, Fit, estimate_fit, with_rate
-from deepseek_r1.memory.other_models import with_other_models
+from deepseek_r1.memory.forecast import WINDOW_MAX_MIB, Fit, estimate_fit, planned_share, with_rate
+from deepseek_r1.memory.load_plan import with_other_models
 
 
 @dataclass(frozen=True, slots=True)

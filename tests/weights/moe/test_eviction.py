@@ -1,6 +1,5 @@
 """The eviction policies: which of a mixture's experts stay resident."""
 
-import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -15,32 +14,6 @@ from deepseek_r1.weights.eviction import (
     ResidentSet,
     make_policy,
 )
-from support.routes import Belady, Trace
-
-
-def popular(*, layers, experts, used, tokens, skew, stay, seed=1):
-    """Made choices: each layer's experts differ in popularity by Zipf's law with exponent `skew`.
-
-    An expert that the token before needed is needed again with the chance `stay`; the others are
-    drawn by popularity. With 0 for both every choice is equally likely.
-    """
-    random = np.random.default_rng(seed)
-    weights = 1.0 / np.arange(1, experts + 1) ** skew
-    popularity = [random.permutation(weights) for _ in range(layers)]
-    last: list[list[int]] = [[] for _ in range(layers)]
-    steps = []
-    for _ in range(tokens):
-        for layer in range(layers):
-            kept = [expert for expert in last[layer] if random.random() < stay]
-            chances = popularity[layer].copy()
-            chances[kept] = 0.0
-            drawn = random.choice(
-                experts, used - len(kept), replace=False, p=chances / chances.sum()
-            )
-            last[layer] = kept + [int(expert) for expert in drawn]
-            steps.append(tuple(layer * experts + expert for expert in last[layer]))
-    return Trace(tuple(steps), layers, layers * experts)
-
 
 EXPERTS = 6
 STRATEGIES = [CacheStrategy.PINNED, CacheStrategy.LRU, CacheStrategy.LFU]
@@ -114,18 +87,3 @@ def test_a_step_that_does_not_fit_changes_nothing() -> None:
     with pytest.raises(ExpertCacheTooSmallError):
         resident.admit({1: 1, 2: 1, 3: 1})
     assert (len(resident), 0 in resident) == (1, True)
-
-
-def test_learning_pays_where_there_is_something_to_learn() -> None:
-    shape = {"layers": 4, "experts": 32, "used": 4, "tokens": 300}
-    capacity = 4 * 32 // 4
-    local = popular(**shape, skew=1.0, stay=0.4)
-    even = popular(**shape, skew=0.0, stay=0.0)
-
-    def rate(trace: Trace, strategy: CacheStrategy) -> float:
-        return trace.hit_rate(make_policy(strategy, trace.layers), capacity)
-
-    best = local.hit_rate(Belady(local), capacity)
-    for strategy in (CacheStrategy.LRU, CacheStrategy.LFU):
-        assert rate(local, CacheStrategy.PINNED) + 0.1 < rate(local, strategy) < best
-        assert rate(even, strategy) == pytest.approx(0.25, abs=0.06)

@@ -13,7 +13,7 @@ from deepseek_r1.engine.llama.binding.context import default_context_params
 from deepseek_r1.engine.llama.binding.library import Library
 from deepseek_r1.engine.llama.binding.model import LlamaModel
 from deepseek_r1.formats.header import ModelHeader
-from deepseek_r1.memory.other_models import EMBEDDING_TOKENS
+from deepseek_r1.memory.load_plan import EMBEDDING_TOKENS
 from deepseek_r1.weights.ggml.buffer_type import BufferInterceptor
 from deepseek_r1.weights.ggml.tensor_layout import Ggml
 

@@ -2,7 +2,7 @@
 
 import sys
 
-from deepseek_r1.hardware.storage.pages import PAGE, page_down, page_up
+from deepseek_r1.hardware.storage.posix_storage import PAGE, page_down, page_up
 
 if sys.platform == "win32":
     from deepseek_r1.hardware.storage.windows_storage import WindowsFile as SystemFile

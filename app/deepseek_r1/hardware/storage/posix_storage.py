@@ -16,8 +16,6 @@ import sys
 from contextlib import suppress
 from pathlib import Path
 
-from deepseek_r1.hardware.storage.pages import PAGE, page_down, page_up
-
 if sys.platform != "win32":
     import fcntl
 if sys.platform == "linux":
@@ -26,6 +24,9 @@ if sys.platform == "linux":
     _mmap.argtypes = *2 * [ctypes.c_size_t], *3 * [ctypes.c_int], ctypes.c_size_t
     _mremap.restype = _mmap.restype = ctypes.c_ssize_t
 
+# Addresses, offsets and lengths of direct reads are multiples of this: 4 KiB suits the sectors of
+# every drive; a system with larger pages (16 KiB on Apple's processors) needs those.
+PAGE = max(4096, mmap.PAGESIZE)
 _HUGE = 2 << 20
 # MAP_NORESERVE: address space alone does not count as memory.
 _NO_RESERVE = 0x40 if sys.platform == "darwin" else 0x4000
@@ -33,6 +34,16 @@ _F_NOCACHE = 48
 _MADV_FREE_REUSABLE, _MADV_FREE_REUSE = 7, 8
 _MOVE_BUT_KEEP_RANGE = 1 | 2 | 4  # MREMAP_MAYMOVE, MREMAP_FIXED, MREMAP_DONTUNMAP
 _FIXED = 0x10  # MAP_FIXED
+
+
+def page_down(number: int) -> int:
+    """The start of the page that byte `number` is in."""
+    return number & ~(PAGE - 1)
+
+
+def page_up(number: int) -> int:
+    """`number` rounded up to whole pages."""
+    return (number + PAGE - 1) & ~(PAGE - 1)
 
 
 class LinuxFile:

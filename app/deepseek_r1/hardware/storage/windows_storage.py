@@ -15,7 +15,7 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from deepseek_r1.hardware.storage.pages import PAGE, page_down, page_up
+from deepseek_r1.hardware.storage.posix_storage import PAGE, page_down, page_up
 
 _GENERIC_READ, _SHARE_ALL, _OPEN_EXISTING = 0x80000000, 7, 3
 _OVERLAPPED, _NO_BUFFERING, _SEQUENTIAL_SCAN = 0x40000000, 0x20000000, 0x08000000

@@ -297,7 +297,6 @@ class KVMemory:
         return whole - sum(page_up(first * nbytes) for nbytes in cell_bytes)
 
     def release_cells(self, first: int) -> None:
-        """Release the memory of all cells from number `first` on."""
         if self._kv_buffer is not None:
             for start, nbytes in self._cell_bytes.items():
                 self._kv_buffer.release(start + first * nbytes, start + self.cells * nbytes)

@@ -27,7 +27,7 @@ from deepseek_r1.engine.llama.speculative.drafting import open_draft
 from deepseek_r1.formats.container import read_container
 from deepseek_r1.formats.gguf import read_header
 from deepseek_r1.memory.kernel_times import MEASURED_ROWS, KernelTimes, TypeTimes
-from deepseek_r1.memory.other_models import draft_header
+from deepseek_r1.memory.load_plan import draft_header
 from support.distribution import passes, streamed
 from support.gguf_files import tiny_qwen2
 from support.prompt_chats import assistant, user

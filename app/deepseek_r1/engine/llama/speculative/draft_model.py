@@ -11,7 +11,7 @@ from deepseek_r1.engine.llama.binding.library import Library
 from deepseek_r1.engine.llama.binding.model import LlamaModel
 from deepseek_r1.engine.llama.speculative.proposer import AcceptanceTable, Draft, PassTimes
 from deepseek_r1.engine.prompt.prompt_builder import common_length
-from deepseek_r1.memory.other_models import DRAFT_BATCH, draft_cells
+from deepseek_r1.memory.load_plan import DRAFT_BATCH, draft_cells
 from deepseek_r1.memory.plan import DRAFT_TOKENS
 from deepseek_r1.native.native_library import native
 

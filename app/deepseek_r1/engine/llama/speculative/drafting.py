@@ -19,9 +19,9 @@ from deepseek_r1.engine.llama.speculative.draft_model import DraftModel
 from deepseek_r1.engine.llama.speculative.prompt_lookup import PromptLookup
 from deepseek_r1.engine.llama.speculative.proposer import PassTimes, Proposer
 from deepseek_r1.engine.llama.speculative.verify import SpeculativeDecoder
-from deepseek_r1.memory.estimate import UNHIDDEN_SHARE, unhidden_compute_s
+from deepseek_r1.memory.forecast import UNHIDDEN_SHARE, unhidden_compute_s
+from deepseek_r1.memory.load_plan import draft_kv_type
 from deepseek_r1.memory.meter import unshared_mib
-from deepseek_r1.memory.other_models import draft_kv_type
 from deepseek_r1.memory.plan import AUTOMATIC_ROWS
 from deepseek_r1.weights.residency import Residency
 
@@ -115,7 +115,7 @@ def undrafted_s(
     """Return the seconds of a plain pass without the draft model, whose memory holds weights then.
 
     With it, a plain pass takes `plain_s`. Each reads what its residency streams, at the same rate,
-    and takes `compute_s` beyond that; see `memory.estimate`.
+    and takes `compute_s` beyond that; see `memory.forecast`.
     """
     share = without.streamed_mib / residency.streamed_mib if residency.streamed_mib else 1.0
     read_s = max(0.0, plain_s - compute_s)
