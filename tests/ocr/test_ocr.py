@@ -24,8 +24,7 @@ from deepseek_r1.documents.reading import ReadDocument, read_document
 from deepseek_r1.documents.reading_memory import ReadingMemory
 from deepseek_r1.memory.meter import tree_mib
 from deepseek_r1.ocr import picture_text
-from deepseek_r1.ocr.reading_order import ordered_text
-from deepseek_r1.ocr.recognition import RecognisedLine
+from deepseek_r1.ocr.recognition import RecognisedLine, ordered_text
 from deepseek_r1.ocr.text_boxes import TextBox, text_boxes, word_spans
 from support import document_files as made
 

@@ -75,7 +75,6 @@ class BlockWriter:
             self._slice, self._characters, self._sent_at = [], 0, time.monotonic()
 
     def add(self, text: str) -> None:
-        """A piece of the present paragraph."""
         self._spend(1)  # a million empty pieces are too many as well
         self._text.append(text)
 
@@ -115,11 +114,9 @@ class BlockWriter:
             self._cells.append([])
 
     def end_row(self) -> None:
-        """The row is a block."""
         self.end_paragraph()
         cells, self._cells = self._cells, None
         self.put_row(map(" ".join, cells or ()))
 
     def put_row(self, cells: Iterable[str]) -> None:
-        """A row of these cells is a block."""
         self.put(" | ".join(" ".join(cell.split()) for cell in cells).rstrip(" |"))

@@ -165,7 +165,6 @@ class OfficeFile:
                 self._write(parts[kind], OFFICE)
 
     def _write_slides(self, main: str) -> None:
-        """Each slide, and what its speaker has noted."""
         targets, slides = self._targets(main), []
 
         def start(name: str, attributes: Mapping[str, str]) -> None:
@@ -180,7 +179,6 @@ class OfficeFile:
                 self._write(notes, OFFICE)
 
     def _write_book(self) -> None:
-        """The chapters, in the order of the book's spine."""
         if _PROTECTIONS & set(self._infos):
             raise DocumentEncrypted(name=self._writer.name)
         package, files, spine = "", {}, []  # type: str, dict[str, str], list[str]

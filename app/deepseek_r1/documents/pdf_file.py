@@ -115,7 +115,6 @@ def _text(page: pdfium.PdfPage) -> str:
 
 
 def _headings(document: pdfium.PdfDocument) -> dict[int, str]:
-    """The first bookmark that leads to each page, by the page's number."""
     found: dict[int, str] = {}
     for bookmark in islice(document.get_toc(), _MAX_BOOKMARKS):
         destination = bookmark.get_dest()

@@ -43,8 +43,7 @@ def page_text(picture: Image.Image, alive: Callable[[], object]) -> PageText:
     `alive` is called after each line. Raises MemoryError, and errors of onnxruntime.
     """
     # 60 MiB, which drawing has not.
-    from deepseek_r1.ocr.reading_order import ordered_text  # noqa: PLC0415
-    from deepseek_r1.ocr.recognition import recognised  # noqa: PLC0415
+    from deepseek_r1.ocr.recognition import ordered_text, recognised  # noqa: PLC0415
 
     seen = picture if picture.mode == "RGB" else picture.convert("RGB")
     lines, quarters = recognised(seen, alive)

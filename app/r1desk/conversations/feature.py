@@ -1,10 +1,13 @@
-"""The list of conversations, search, trash, export and import."""
+"""The list of conversations, search, trash, export and import; answers that nobody saw yet."""
 
+from collections.abc import Mapping
 from dataclasses import replace
 
-from PySide6.QtCore import Signal, Slot
+from PySide6.QtCore import QObject, Signal, Slot
+from PySide6.QtWidgets import QApplication, QWidget
 
 from deepseek_r1.core.i18n import N_, tr, trn
+from r1desk.chat.answers.controller import ChatController
 from r1desk.chat.feature import ChatFeature
 from r1desk.chat.presenters.chat_window import ChatWindow
 from r1desk.chat.values.intents import Intent
@@ -12,11 +15,20 @@ from r1desk.conversations import conversation_intents as intents
 from r1desk.conversations.archives import Archives
 from r1desk.conversations.title_writer import TitleWriter
 from r1desk.conversations.trash_presenter import TrashPresenter
-from r1desk.conversations.unseen_answers import UnseenAnswers
 from r1desk.conversations.widgets.sidebar import Sidebar
 from r1desk.features import Feature, Services
+from r1desk.platform.qt_application import application
+from r1desk.platform.system_notice import OFFERED, SystemNotices
 from r1desk.platform.tasks import Tasks, newest_task, task
-from r1desk.store import ConversationInfo, ConversationSettings, FolderInfo, Store, StoreWork
+from r1desk.store import (
+    ChatMessage,
+    ConversationInfo,
+    ConversationSettings,
+    FolderInfo,
+    MessageState,
+    Store,
+    StoreWork,
+)
 from r1desk.widgets.notice_bar import Level, Notice
 
 TRASH_DAYS = 30
@@ -34,6 +46,53 @@ class ConversationsWindow(ChatWindow):
 
     def set_title(self, title: str) -> None:
         """Show the title of the conversation on the screen."""
+
+
+class UnseenAnswers(QObject):
+    """Sets and clears the mark of unread conversations, which is stored. Main thread."""
+
+    changed = Signal()  # a mark of the list
+
+    def __init__(self, services: Services, chat: ChatController) -> None:
+        super().__init__()
+        self._store, self._chat, self._preferences = services.store, chat, services.preferences
+        self.infos: Mapping[int | None, ConversationInfo] = {}  # the list, by conversation
+        self.tasks = Tasks(self, chat.report_failure)
+        self.window: QWidget  # set by the feature, before anything is shown
+        self.notices = SystemNotices(self)  # each of a conversation
+        chat.pending_writes.saved.connect(self._on_saved)
+        chat.branch_shown.connect(self.look)
+        application().focusWindowChanged.connect(self.look)
+
+    @Slot(object, list)
+    def _on_saved(self, answer: ChatMessage, _branch: list[ChatMessage]) -> None:
+        key, in_front = answer.conversation_id, QApplication.activeWindow() is not None
+        if answer.state is MessageState.STOPPED or (in_front and key == self._chat.conversation_id):
+            return
+        self._set_unread(key, True)
+        if not in_front:
+            QApplication.alert(self.window)
+            if OFFERED and self._preferences.system_notices:
+                info = self.infos.get(key)
+                self.notices.show(key, tr("The answer is ready"), info.title if info else "")
+
+    @Slot()
+    def look(self) -> None:
+        """The conversation shown may be in front of the user's eyes now."""
+        info = self.infos.get(self._chat.conversation_id)
+        if info is not None and info.unread and QApplication.activeWindow() is not None:
+            self._set_unread(info.id, False)
+            self.notices.withdraw(info.id)
+
+    def close(self) -> None:
+        application().focusWindowChanged.disconnect(self.look)
+
+    @task
+    async def _set_unread(self, key: int, unread: bool) -> None:
+        await self._store.ask(
+            lambda store: store.conversations.set_unread(key, unread) if store.writable else None
+        )
+        self.changed.emit()
 
 
 class ConversationsFeature(Feature[ConversationsWindow]):
@@ -104,7 +163,6 @@ class ConversationsFeature(Feature[ConversationsWindow]):
         self._documents.clean()
 
     def close(self) -> None:
-        """End exports: the store closes."""
         self.unseen.close()
         self._archives.close()
 
@@ -198,7 +256,6 @@ class ConversationsFeature(Feature[ConversationsWindow]):
 
     @task
     async def _set_folder_settings(self, folder: FolderInfo, *, as_shown: bool) -> None:
-        """Let new chats in a folder begin as the chat on the screen, or as everywhere else."""
         settings = self._chat_feature.shown_settings() if as_shown else ConversationSettings()
         changed = replace(folder, settings=settings)
         if as_shown:
@@ -211,7 +268,6 @@ class ConversationsFeature(Feature[ConversationsWindow]):
 
     @task
     async def _change(self, change: StoreWork[None]) -> None:
-        """Change conversations or folders in the list."""
         await self._store.ask(change)
         self.refresh()
         self._documents.refresh()  # the one shown may be in another folder
@@ -222,7 +278,6 @@ class ConversationsFeature(Feature[ConversationsWindow]):
 
     @task
     async def refresh(self) -> None:
-        """Read the list anew."""
         conversations, folders = await self._store.ask(
             lambda store: (store.conversations.infos(), store.folders.infos())
         )
@@ -250,7 +305,6 @@ class ConversationsFeature(Feature[ConversationsWindow]):
         return info.title if info is not None else ""
 
     def _name_of(self, conversation_ids: tuple[int, ...]) -> str:
-        """The title of one conversation, the number of several."""
         if len(conversation_ids) == 1:
             return self._title_of(conversation_ids[0])
         return trn("{n} chat", "{n} chats", len(conversation_ids))

@@ -142,7 +142,6 @@ class PdfWriter:
         self._buffer.close()
 
     def document(self) -> bytes:
-        """The whole file."""
         return bytes(self._buffer.data().data())
 
     # ---- documents

@@ -74,7 +74,6 @@ class TrashPresenter(QObject):
 
     @task
     async def restore(self, ids: tuple[int, ...]) -> None:
-        """Take conversations out of the trash."""
         await self._store.ask(lambda store: store.conversations.restore(*ids))
         self.changed.emit()
         if self._chat.conversation_id in ids:

@@ -42,7 +42,6 @@ class KeyValueStore:
         self._db = db
 
     def get(self, key: str, default: Json = None) -> Json:
-        """The value under `key`, or `default`."""
         row = self._db.first(
             "SELECT CAST(value_json AS BLOB) FROM remembered WHERE key = ?", (key,)
         )
@@ -67,12 +66,10 @@ class KeyValueStore:
         )
 
     def ids(self, key: str) -> Set[int]:
-        """The ids that are marked under `key`."""
         stored = self.get(key)
         return {each for each in stored if type(each) is int} if isinstance(stored, list) else set()
 
     def mark(self, key: str, ids: Iterable[int], marked: bool) -> None:
-        """Mark ids under `key`, or no longer."""
         self.set(key, sorted(self.ids(key) | {*ids} if marked else self.ids(key) - {*ids}))
 
 
@@ -151,7 +148,6 @@ class ConversationStore:
         )
 
     def set_pinned(self, conversation_ids: Iterable[int], pinned: bool) -> None:
-        """Keep conversations above all others in the list, or not."""
         self._key_value.mark(_PINNED, conversation_ids, pinned)
 
     def set_unread(self, conversation_id: int, unread: bool) -> None:
@@ -244,7 +240,6 @@ class ConversationStore:
         )
 
     def settings(self, conversation_id: int) -> ConversationSettings:
-        """Model, system prompt and sampling of a conversation."""
         row = self._db.first(
             "SELECT CAST(model_path AS BLOB), CAST(system_prompt AS BLOB), "
             "CAST(sampling_json AS BLOB) FROM conversations WHERE id = ?",
@@ -255,7 +250,6 @@ class ConversationStore:
         return settings_of(*row)
 
     def save_settings(self, conversation_id: int, settings: ConversationSettings) -> None:
-        """Replace model, system prompt and sampling of a conversation."""
         self._db.execute(
             "UPDATE conversations SET model_path = ?, system_prompt = ?, sampling_json = ? "
             "WHERE id = ?",
@@ -270,7 +264,6 @@ class FolderStore:
         self._db, self._key_value = db, key_value
 
     def infos(self) -> list[FolderInfo]:
-        """All folders, the oldest first."""
         rows = self._db.execute(
             "SELECT id, CAST(name AS BLOB), CAST(model_path AS BLOB), "
             "CAST(system_prompt AS BLOB), CAST(sampling_json AS BLOB) FROM folders ORDER BY id"
@@ -322,7 +315,6 @@ class FolderStore:
         return [key for (key,) in inside]
 
     def set_folded(self, folder_id: int, folded: bool) -> None:
-        """Remember whether the list shows what is in a folder."""
         self._key_value.mark(_FOLDED, [folder_id], folded)
 
 

@@ -46,7 +46,6 @@ class Profile(AbstractContextManager["Profile"]):
 
     @property
     def database(self) -> Path:
-        """The file with the conversations."""
         return self.folder / "conversations.db"
 
     @classmethod

@@ -176,13 +176,11 @@ class Sidebar(QWidget):
 
     @Slot()
     def focus_search(self) -> None:
-        """Put the cursor into the search field."""
         self.search.setFocus()
         self.search.selectAll()
 
     @Slot()
     def end_search(self) -> None:
-        """Show the whole list again."""
         self.search.clear()
         self.trash_button.setChecked(False)
         self._on_search()
@@ -206,7 +204,6 @@ class Sidebar(QWidget):
 
     @Slot()
     def _on_trash(self) -> None:
-        """Show the trash, or the list again."""
         with QSignalBlocker(self.search):
             self.search.clear()
         self._shows_trashed = False
