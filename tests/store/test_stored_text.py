@@ -2,7 +2,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from r1desk.store.stored_text import TITLE_CHARACTERS, clean, kept_path, one_line, title_from
+from r1desk.store.stored_text import TITLE_CHARACTERS, clean, one_line, title_from
 
 
 def test_a_nul_stays_visible_and_a_lone_surrogate_becomes_a_replacement() -> None:
@@ -11,12 +11,6 @@ def test_a_nul_stays_visible_and_a_lone_surrogate_becomes_a_replacement() -> Non
 
 def test_two_surrogates_of_one_character_are_joined() -> None:
     assert clean("\ud83d\ude00") == "\U0001f600"
-
-
-@pytest.mark.parametrize("path", ["/models/\udcc4.gguf", "/models/a\0b.gguf"])
-def test_a_path_that_is_no_text_is_not_kept_as_another_one(path: str) -> None:
-    assert kept_path(path) == ""
-    assert kept_path("/模型 \U0001f40b/r1.gguf") == "/模型 \U0001f40b/r1.gguf"
 
 
 @given(st.text(st.characters(codec=None), max_size=200))

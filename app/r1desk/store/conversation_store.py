@@ -13,7 +13,6 @@ from r1desk.store.records import ConversationInfo, ConversationSettings, FolderI
 from r1desk.store.stored_text import (
     clean,
     json_of,
-    kept_path,
     one_line,
     parsed,
     text_of,
@@ -329,8 +328,7 @@ def settings_of(path: bytes, prompt: bytes, sampling: bytes | None) -> Conversat
 
 def kept_settings(settings: ConversationSettings) -> tuple[str, str, str | None]:
     """Settings as the columns have them."""
-    path, prompt = kept_path(settings.model_path), clean(settings.system_prompt)
-    return path, prompt, json_of(settings.sampling)
+    return clean(settings.model_path), clean(settings.system_prompt), json_of(settings.sampling)
 
 
 def _info(row: Row, *, pinned: bool) -> ConversationInfo:
