@@ -54,11 +54,11 @@ def test_folders_have_conversations_and_settings_and_come_back_whole(database: P
         assert (plants, house.folded) == (FolderInfo(key, "Plants", settings), True)
         assert store.conversations.get(first).folder_id == key
         assert store.conversations.get(second).folder_id is None
-        assert store.folders.delete(key) == [first]
+        deleted = store.folders.delete(plants)
         assert store.conversations.get(first).folder_id is None
-        store.folders.save(plants)
-        store.folders.move([first], plants.id)
+        store.folders.restore(deleted)
         assert plants in store.folders.infos()
+        assert store.conversations.get(first).folder_id == key
         assert (store.folders.named("Plants"), len(store.folders.infos())) == (key, 2)
 
 

@@ -3,11 +3,12 @@
 import json
 import time
 from collections.abc import Iterable, Sequence, Set
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 from deepseek_r1.core import log
 from deepseek_r1.core.settings import SamplingSettings
+from r1desk.store.attachment_store import AttachmentStore, Documents
 from r1desk.store.database import Database, Row, transactional
 from r1desk.store.records import ConversationInfo, ConversationSettings, FolderInfo
 from r1desk.store.stored_text import (
@@ -256,11 +257,22 @@ class ConversationStore:
         )
 
 
+@dataclass(frozen=True, slots=True)
+class DeletedFolder:
+    """A folder that was deleted, with what was in it."""
+
+    folder: FolderInfo
+    inside: tuple[int, ...]  # ids of conversations
+    documents: Documents
+
+
 class FolderStore:
     """One level of folders. A conversation is in one of them, or in none."""
 
-    def __init__(self, db: Database, key_value: KeyValueStore) -> None:
-        self._db, self._key_value = db, key_value
+    def __init__(
+        self, db: Database, key_value: KeyValueStore, attachments: AttachmentStore
+    ) -> None:
+        self._db, self._key_value, self._attachments = db, key_value, attachments
 
     def infos(self) -> list[FolderInfo]:
         rows = self._db.execute(
@@ -307,11 +319,19 @@ class FolderStore:
         )
 
     @transactional
-    def delete(self, folder_id: int) -> list[int]:
-        """Delete a folder. Its conversations are in none then; returns their ids."""
-        inside = self._db.execute("SELECT id FROM conversations WHERE folder_id = ?", (folder_id,))
-        self._db.execute("DELETE FROM folders WHERE id = ?", (folder_id,))
-        return [key for (key,) in inside]
+    def delete(self, folder: FolderInfo) -> DeletedFolder:
+        """Delete a folder with its documents. Its conversations are in none then."""
+        inside = self._db.execute("SELECT id FROM conversations WHERE folder_id = ?", (folder.id,))
+        documents = self._attachments.of_folder(folder.id)
+        self._db.execute("DELETE FROM folders WHERE id = ?", (folder.id,))
+        return DeletedFolder(folder, tuple(key for (key,) in inside), documents)
+
+    @transactional
+    def restore(self, deleted: DeletedFolder) -> None:
+        """Bring a deleted folder back."""
+        self.save(deleted.folder)
+        self._attachments.add_to_folder(deleted.folder.id, *deleted.documents)
+        self.move(deleted.inside, deleted.folder.id)
 
     def set_folded(self, folder_id: int, folded: bool) -> None:
         self._key_value.mark(_FOLDED, [folder_id], folded)
