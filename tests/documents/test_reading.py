@@ -11,10 +11,9 @@ import pytest
 from deepseek_r1.core.errors import R1Error
 from deepseek_r1.core.i18n import use_language
 from deepseek_r1.documents import reading
-from deepseek_r1.documents.block_writer import BlockWriter
+from deepseek_r1.documents.block_writer import BlockWriter, write_text
 from deepseek_r1.documents.document import Block, Document
 from deepseek_r1.documents.errors import PasswordWrong, ReadingStopped
-from deepseek_r1.documents.plain_text import write_text
 from deepseek_r1.documents.reader_worker import refused, write_document
 from deepseek_r1.documents.reading import ReadDocument, document_files, read_document
 from support import document_files as made

@@ -11,7 +11,7 @@ OUR_OWN = {
     "deepseek_r1.engine.llama.binding.library",  # lines of llama.cpp's log
     "r1desk.shell.help_window",  # the guides
 }
-LONGEST_TEXTS = {"deepseek_r1.documents.plain_text": 4096}  # bytes: a page's head
+LONGEST_TEXTS = {"deepseek_r1.documents.block_writer": 4096}  # bytes: a page's head
 
 MODULES = [
     name

@@ -9,11 +9,10 @@ from urllib.parse import unquote
 from xml.parsers import expat
 
 from deepseek_r1.core.i18n import tr
-from deepseek_r1.documents.block_writer import BlockWriter
+from deepseek_r1.documents.block_writer import BlockWriter, decoded_page
 from deepseek_r1.documents.errors import DocumentDamaged, DocumentEncrypted, DocumentTooLarge
 from deepseek_r1.documents.markup_text import OFFICE, OPEN_DOCUMENT, MarkupText, attribute
 from deepseek_r1.documents.pictures import UNREAD, models_folder, picture_reader
-from deepseek_r1.documents.plain_text import decoded_page
 
 MAX_MEMBERS: Final = 20_000
 MAX_UNPACKED_BYTES: Final = 256 * 2**20  # of what is read; pictures are not
