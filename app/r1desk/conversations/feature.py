@@ -1,13 +1,11 @@
 """The list of conversations, search, trash, export and import; answers that nobody saw yet."""
 
-from collections.abc import Mapping
 from dataclasses import replace
 
-from PySide6.QtCore import QObject, Signal, Slot
-from PySide6.QtWidgets import QApplication, QWidget
+from PySide6.QtCore import Signal, Slot
+from PySide6.QtWidgets import QApplication
 
 from deepseek_r1.core.i18n import N_, tr, trn
-from r1desk.chat.answers.controller import ChatController
 from r1desk.chat.feature import ChatFeature
 from r1desk.chat.presenters.chat_window import ChatWindow
 from r1desk.chat.values.intents import Intent
@@ -48,53 +46,6 @@ class ConversationsWindow(ChatWindow):
         """Show the title of the conversation on the screen."""
 
 
-class UnseenAnswers(QObject):
-    """Sets and clears the mark of unread conversations, which is stored. Main thread."""
-
-    changed = Signal()  # a mark of the list
-
-    def __init__(self, services: Services, chat: ChatController) -> None:
-        super().__init__()
-        self._store, self._chat, self._preferences = services.store, chat, services.preferences
-        self.infos: Mapping[int | None, ConversationInfo] = {}  # the list, by conversation
-        self.tasks = Tasks(self, chat.report_failure)
-        self.window: QWidget  # set by the feature, before anything is shown
-        self.notices = SystemNotices(self)  # each of a conversation
-        chat.pending_writes.saved.connect(self._on_saved)
-        chat.branch_shown.connect(self.look)
-        application().focusWindowChanged.connect(self.look)
-
-    @Slot(object, list)
-    def _on_saved(self, answer: ChatMessage, _branch: list[ChatMessage]) -> None:
-        key, in_front = answer.conversation_id, QApplication.activeWindow() is not None
-        if answer.state is MessageState.STOPPED or (in_front and key == self._chat.conversation_id):
-            return
-        self._set_unread(key, True)
-        if not in_front:
-            QApplication.alert(self.window)
-            if OFFERED and self._preferences.system_notices:
-                info = self.infos.get(key)
-                self.notices.show(key, tr("The answer is ready"), info.title if info else "")
-
-    @Slot()
-    def look(self) -> None:
-        """The conversation shown may be in front of the user's eyes now."""
-        info = self.infos.get(self._chat.conversation_id)
-        if info is not None and info.unread and QApplication.activeWindow() is not None:
-            self._set_unread(info.id, False)
-            self.notices.withdraw(info.id)
-
-    def close(self) -> None:
-        application().focusWindowChanged.disconnect(self.look)
-
-    @task
-    async def _set_unread(self, key: int, unread: bool) -> None:
-        await self._store.ask(
-            lambda store: store.conversations.set_unread(key, unread) if store.writable else None
-        )
-        self.changed.emit()
-
-
 class ConversationsFeature(Feature[ConversationsWindow]):
     """Keeps the sidebar and the window's title equal to what the store holds. Main thread."""
 
@@ -112,9 +63,11 @@ class ConversationsFeature(Feature[ConversationsWindow]):
         self._trash.changed.connect(self.refresh)
         self._archives = Archives(services.store, chat.controller, self)
         self._archives.imported.connect(self.refresh)
-        self.unseen = UnseenAnswers(services, self._chat)
-        self.unseen.notices.clicked.connect(self._open_in_front)
-        self.unseen.changed.connect(self.refresh)
+        self._preferences = services.preferences
+        self._notices = SystemNotices(self)  # each of a conversation
+        self._notices.clicked.connect(self._open_in_front)
+        self._chat.pending_writes.saved.connect(self._on_saved)
+        application().focusWindowChanged.connect(self._look)
         self._titler = TitleWriter(services, self._chat)
         self._titler.written.connect(self._rename)
         self._chat.list_changed.connect(self.refresh)
@@ -123,7 +76,7 @@ class ConversationsFeature(Feature[ConversationsWindow]):
 
     def attach(self, window: ConversationsWindow) -> None:
         self._window = window
-        self.unseen.window = self._archives.window = window
+        self._archives.window = window
         window.sidebar.requested.connect(self.handle)
         window.composer.editor.addActions(window.sidebar.menu.of_open_chat)
         for left in (window.sidebar.list.chosen, window.sidebar.search.escape_pressed):
@@ -163,7 +116,7 @@ class ConversationsFeature(Feature[ConversationsWindow]):
         self._documents.clean()
 
     def close(self) -> None:
-        self.unseen.close()
+        application().focusWindowChanged.disconnect(self._look)
         self._archives.close()
 
     @Slot(object)
@@ -281,11 +234,11 @@ class ConversationsFeature(Feature[ConversationsWindow]):
         conversations, folders = await self._store.ask(
             lambda store: (store.conversations.infos(), store.folders.infos())
         )
-        self._infos = self.unseen.infos = {info.id: info for info in conversations}
+        self._infos = {info.id: info for info in conversations}
         self._folder_infos = {info.id: info for info in folders}
         self._window.sidebar.show_conversations(conversations, folders)
         self._window.chat.welcome.show_questions(len(conversations) < QUESTIONS_UNTIL)
-        self.unseen.look()
+        self._look()
         self._on_busy_changed()
         self._show_title()
 
@@ -293,12 +246,43 @@ class ConversationsFeature(Feature[ConversationsWindow]):
     def _on_branch_shown(self, conversation_id: int | None, _branch: list[object]) -> None:
         new_in = self._chat.new_chat_folder if conversation_id is None else None
         self._window.sidebar.set_current(conversation_id, new_in)
+        self._look()
         self._show_title()
         self._store.remember_value(LAST_CONVERSATION, conversation_id)
 
     @Slot()
     def _on_busy_changed(self) -> None:
         self._window.sidebar.list.set_answering(self._chat.answering, self._chat.waiting)
+
+    # ---- answers that were finished while nobody looked
+
+    @Slot(object, list)
+    def _on_saved(self, answer: ChatMessage, _branch: list[ChatMessage]) -> None:
+        key, in_front = answer.conversation_id, QApplication.activeWindow() is not None
+        if answer.state is MessageState.STOPPED or (in_front and key == self._chat.conversation_id):
+            return
+        self._set_unread(key, True)
+        if not in_front:
+            QApplication.alert(self._window)
+            if OFFERED and self._preferences.system_notices:
+                self._notices.show(key, tr("The answer is ready"), self._title_of(key))
+
+    @Slot()
+    def _look(self) -> None:
+        """The conversation shown may be in front of the user's eyes now."""
+        info = self._infos.get(self._chat.conversation_id)
+        if info is not None and info.unread and QApplication.activeWindow() is not None:
+            self._set_unread(info.id, False)
+            self._notices.withdraw(info.id)
+
+    @task
+    async def _set_unread(self, key: int, unread: bool) -> None:
+        await self._store.ask(
+            lambda store: store.conversations.set_unread(key, unread) if store.writable else None
+        )
+        self.refresh()
+
+    # ---- titles
 
     def _title_of(self, conversation_id: int | None) -> str:
         info = self._infos.get(conversation_id)

@@ -85,9 +85,7 @@ class Sidebar(QWidget):
         self.search.escape_pressed.connect(self.end_search)
         self.list = ConversationList(self.requested.emit)
         self.list.left_upwards.connect(self.focus_search)
-        self.step = self.list.step  # to the next conversation, or the one before
         self.menu = RowMenu(self.list, self.requested.emit)
-        self.name_action = self.menu.name  # in the menu of the window too
         self.nothing = text_label("", "dim")
         self.nothing.setAlignment(Qt.AlignmentFlag.AlignCenter)
         self.trash_button = with_properties(
