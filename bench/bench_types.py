@@ -3,7 +3,7 @@
     python bench/bench_types.py [--types Q4_K,Q3_K,IQ3_XXS] [--repetitions 2000]
 
 One row of activations times weights, which the processor's caches hold, the types in turns; the
-fastest run counts. `deepseek_r1.memory.estimate` has the ratios to Q4_K.
+fastest run counts. `deepseek_r1.memory.forecast` has the ratios to Q4_K.
 """
 
 from __future__ import annotations

@@ -111,7 +111,7 @@ def plan_constant() -> Iterator[None]:
     """
     with pytest.MonkeyPatch.context() as patch:
         if sys.platform != "linux":
-            patch.setattr("deepseek_r1.memory.estimate.constant_applies", True)
+            patch.setattr("deepseek_r1.memory.forecast.constant_applies", True)
         yield
 
 

@@ -165,12 +165,6 @@ def test_a_pdf_has_as_many_pages_as_the_text_needs(qtbot, bridge, tmp_path):
     assert pages[1] > 10
 
 
-def test_without_a_conversation_a_pdf_is_still_a_pdf(qtbot, bridge, tmp_path):
-    file = tmp_path / "none.pdf"
-    assert exported(qtbot, bridge, file) is None
-    assert file.read_bytes().startswith(b"%PDF-")
-
-
 @pytest.fixture
 def in_the_middle(monkeypatch: pytest.MonkeyPatch) -> threading.Event:
     """Set when an export has written 20 messages; it goes on once it is cancelled."""

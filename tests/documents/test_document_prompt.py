@@ -3,11 +3,7 @@
 import pytest
 
 from deepseek_r1.core.messages import Message, Role
-from deepseek_r1.documents.document import (
-    Block,
-    Document,
-    Place,
-)
+from deepseek_r1.documents.document import Block, Document, Place
 from deepseek_r1.documents.document_prompt import nearest_first, plan, whole_documents, whole_text
 from deepseek_r1.documents.index import DocumentIndex
 

@@ -129,14 +129,6 @@ def test_a_removed_document_leaves_nothing(tmp_path):
     assert "芝麻".encode() not in content
 
 
-def test_two_indexes_of_one_file_see_the_same(tmp_path):
-    one, two = (DocumentIndex(tmp_path / "documents.db") for _ in range(2))
-    one.add(pages("apples"))
-    assert two.search("apples", ["a" * 64])
-    two.remove("a" * 64)
-    assert one.documents() == []
-
-
 class _Gated(Iterable[Block]):
     """More passages than are written at once; the last one comes after `gate` was called."""
 
@@ -192,20 +184,6 @@ def test_a_damaged_file_is_deleted_and_said(tmp_path):
     assert [each.name for each in tmp_path.iterdir()] == ["documents.db"]
 
 
-def test_damage_that_shows_later_is_said_too(tmp_path):
-    path = tmp_path / "documents.db"
-    index = DocumentIndex(path)
-    for sha in "abcd":
-        index.add(pages(_WORDS * 200, sha=sha))
-    index.close()
-    data = bytearray(path.read_bytes())
-    data[4096 * 3 :] = b"\xff" * (len(data) - 4096 * 3)
-    path.write_bytes(data)
-    with pytest.raises(DocumentIndexDamaged):
-        index.search("ferry", [sha * 64 for sha in "abcd"])
-    assert index.documents() == []
-
-
 def test_a_text_that_is_none_any_more_is_damage(tmp_path):
     path = tmp_path / "documents.db"
     index = DocumentIndex(path)
@@ -235,18 +213,6 @@ def test_an_index_from_before_words_had_places_keeps_its_texts(tmp_path):
     index.add(Document("b.pdf", "b" * 64, "pdf", 2, (scan,)))
     assert index.recognised("b" * 64, 2) == RecognisedPage(1, (word,))
     assert index.passages("b" * 64)[0].place.sure == 0.9
-
-
-def test_an_index_that_an_older_application_has_made_anew_is_used(tmp_path):
-    DocumentIndex(tmp_path / "documents.db").documents()
-    with sqlite3.connect(tmp_path / "documents.db") as db:
-        db.execute("INSERT INTO recognised VALUES (1, 'of a document that is gone')")
-        db.execute("PRAGMA user_version = 1")
-    db.close()
-    index = DocumentIndex(tmp_path / "documents.db")
-    index.add(pages("The ferry sails."))
-    assert index.search("ferry", ["a" * 64])
-    assert not index.recognised("a" * 64, 1).boxes
 
 
 def test_a_file_that_is_nowhere_else_is_kept_with_its_text_and_goes_with_it(tmp_path):

@@ -1,7 +1,5 @@
 """Pages of a PDF, drawn by the locked process, with the place of a text on them."""
 
-from pathlib import Path
-
 import pytest
 from PIL import Image
 
@@ -17,13 +15,23 @@ LINES = ("The harbour was closed.", "The ferry sails", "again since June.")
 
 
 @pytest.fixture
-def drawer(tmp_path):
-    (path := tmp_path / "a.pdf").write_bytes(
-        made.pdf([made.pdf_lines("One"), made.pdf_lines(*LINES)])
-    )
-    drawer = PageDrawer(path, "a.pdf", ReadingMemory())
-    yield drawer
-    drawer.close()
+def drawing(tmp_path):
+    """Makes what draws the pages of a file, without a budget if none is given."""
+    made_here = []
+
+    def of(name: str, data: bytes, memory: ReadingMemory | None = None) -> PageDrawer:
+        (path := tmp_path / name).write_bytes(data)
+        made_here.append(PageDrawer(path, name, memory or ReadingMemory()))
+        return made_here[-1]
+
+    yield of
+    for each in made_here:
+        each.close()
+
+
+@pytest.fixture
+def drawer(drawing) -> PageDrawer:
+    return drawing("a.pdf", made.pdf([made.pdf_lines("One"), made.pdf_lines(*LINES)]))
 
 
 def rows_with_ink(page: DrawnPage) -> set[int]:
@@ -45,12 +53,9 @@ def test_a_text_is_found_where_it_is_drawn_whatever_its_spaces_and_signs(drawer:
     assert not drawer.draw(1, 600, "the ferry").marks
 
 
-def test_every_place_of_a_text_is_marked(tmp_path: Path):
+def test_every_place_of_a_text_is_marked(drawing):
     lines = made.pdf_lines("A ferry sails.", "It is late.", "No ferry, no ferry.")
-    (path := tmp_path / "a.pdf").write_bytes(made.pdf([lines]))
-    drawer = PageDrawer(path, "a.pdf", ReadingMemory())
-    assert len(drawer.draw(1, 600, "Ferry").marks) == 3
-    drawer.close()
+    assert len(drawing("a.pdf", made.pdf([lines])).draw(1, 600, "Ferry").marks) == 3
     word = WordBox("ferry", 0.99, 0.1, 0.2, 0.3, 0.4)
     boxes = [word, word._replace(text="is"), word._replace(text="no"), word._replace(top=0.3)]
     scan = with_recognised(DrawnPage(100, 200, b"", ()), boxes, "ferry")
@@ -72,16 +77,7 @@ def test_a_page_that_is_not_there_is_refused_and_the_next_is_drawn(drawer: PageD
     assert rows_with_ink(drawer.draw(1, 600))
 
 
-def test_a_page_that_would_never_end_is_refused(tmp_path: Path):
-    (path := tmp_path / "b.pdf").write_bytes(made.expanding_forms())
-    drawer = PageDrawer(path, "b.pdf", ReadingMemory())
-    with pytest.raises(DocumentRefused):
-        drawer.draw(1, 600)
-    drawer.close()
-
-
-def test_a_model_leaves_the_memory_as_long_as_pages_are_drawn(tmp_path: Path):
-    (path := tmp_path / "a.pdf").write_bytes(made.pdf([made.pdf_lines("One")]))
+def test_a_model_leaves_the_memory_as_long_as_pages_are_drawn(drawing):
     left: list[float] = []
     budget_mib = tree_mib() + 40  # of which a reader needs more
 
@@ -89,31 +85,30 @@ def test_a_model_leaves_the_memory_as_long_as_pages_are_drawn(tmp_path: Path):
         left.append(mib)
         return True
 
-    drawer = PageDrawer(
-        path, "a.pdf", ReadingMemory(lambda: budget_mib + sum(left[-1:]), reduce_weights)
-    )
+    memory = ReadingMemory(lambda: budget_mib + sum(left[-1:]), reduce_weights)
+    drawer = drawing("a.pdf", made.pdf([made.pdf_lines("One")]), memory)
     drawer.draw(1, 600)
     assert left[-1] > 0
     drawer.close()
     assert left[-1] == 0
 
 
-def test_the_memory_budget_that_leaves_too_little_is_named(tmp_path: Path):
-    memory = ReadingMemory(lambda: 60.0)
-    with pytest.raises(DocumentRefused, match="the memory budget of 60"):
-        PageDrawer(tmp_path / "c.pdf", "c.pdf", memory).draw(1, 600)
-
-
-def test_the_largest_picture_that_is_read_is_drawn(tmp_path: Path):
-    Image.new("RGB", (7_000, 7_000), "white").save(path := tmp_path / "large.png")
-    drawer = PageDrawer(path, "large.png", ReadingMemory())
-    page = drawer.draw(1, 600)
-    drawer.close()
+def test_the_largest_picture_that_is_read_is_drawn(drawing):
+    picture = made.png(Image.new("RGB", (7_000, 7_000), "white"))
+    page = drawing("large.png", picture).draw(1, 600)
     assert (page.width, page.height) == (600, 600)
     assert set(page.pixels[:300]) == {255}
 
 
-def test_a_page_of_a_locked_pdf_is_refused_by_its_true_name(tmp_path: Path):
-    (path := tmp_path / "a.pdf").write_bytes(made.locked_pdf("geheim", "4711"))
-    with pytest.raises(DocumentRefused, match="It is password-protected"):
-        PageDrawer(path, "a.pdf", ReadingMemory()).draw(1, 600)
+@pytest.mark.parametrize(
+    ("data", "budget_mib", "said"),
+    [
+        (made.locked_pdf("geheim", "4711"), None, "It is password-protected"),
+        (made.expanding_forms(), None, r"a\.pdf"),  # it would never end
+        (made.pdf([]), 60.0, "the memory budget of 60"),
+    ],
+)
+def test_a_page_that_cannot_be_drawn_is_refused_by_its_true_name(drawing, data, budget_mib, said):
+    memory = ReadingMemory(lambda: budget_mib) if budget_mib else None
+    with pytest.raises(DocumentRefused, match=said):
+        drawing("a.pdf", data, memory).draw(1, 600)

@@ -11,10 +11,9 @@ import pytest
 from deepseek_r1.core.errors import R1Error
 from deepseek_r1.core.i18n import use_language
 from deepseek_r1.documents import reading
-from deepseek_r1.documents.block_writer import BlockWriter
+from deepseek_r1.documents.block_writer import BlockWriter, write_text
 from deepseek_r1.documents.document import Block, Document
 from deepseek_r1.documents.errors import PasswordWrong, ReadingStopped
-from deepseek_r1.documents.plain_text import write_text
 from deepseek_r1.documents.reader_worker import refused, write_document
 from deepseek_r1.documents.reading import ReadDocument, document_files, read_document
 from support import document_files as made
@@ -23,10 +22,11 @@ from support.patience import wait_until
 CHINESE = "埃拉托斯特尼筛法\n是一种算法，其步骤如下。\n"
 
 
-def read_here(path: Path) -> tuple[str, list[tuple[str, str]]]:
+def read_here(path: Path, *, recognises: bool = False) -> tuple[str, list[tuple[str, str]]]:
     """The kind, and places with texts: what the process does, without one. Raises R1Error."""
     blocks: list[Block] = []
     writer = BlockWriter(path.name, blocks.extend)
+    writer.recognises = recognises
     try:
         kind = write_document(path, writer)
     except R1Error:
@@ -139,22 +139,22 @@ def test_the_text_of_a_document_is_the_same_whatever_language_the_window_speaks(
         use_language("en")
 
 
-def test_a_space_behind_each_chinese_character_of_a_pdf_is_no_text(tmp_path: Path) -> None:
-    lines = "这 座 塔 在 九 点 开 门", "门 票 12 元"
+@pytest.mark.parametrize(
+    ("lines", "text"),
+    [
+        (("这 座 塔 在 九 点 开 门", "门 票 12 元"), "这座塔在九点开门\n门票 12 元"),
+        (
+            ("第二章", "埃拉托斯特尼筛法是一种古老的算法", "它的步骤如下。", "完成"),
+            "第二章\n埃拉托斯特尼筛法是一种古老的算法它的步骤如下。\n完成",
+        ),
+        (("⼀⽚⾕⼦",), "一片谷子"),  # radicals
+    ],
+)
+def test_chinese_of_a_pdf_has_no_spaces_goes_on_in_the_next_line_and_has_no_radicals(
+    tmp_path, lines, text
+):
     path = saved(tmp_path, "a.pdf", made.pdf([made.pdf_lines(*lines)], font=made.CHINESE))
-    assert read_here(path)[1][0][1] == "这座塔在九点开门\n门票 12 元"
-
-
-def test_words_of_chinese_go_on_in_the_next_line_of_a_pdf(tmp_path: Path) -> None:
-    lines = ("第二章", "埃拉托斯特尼筛法是一种古老的算法", "它的步骤如下。", "完成")
-    path = saved(tmp_path, "a.pdf", made.pdf([made.pdf_lines(*lines)], font=made.CHINESE))
-    joined = "第二章\n埃拉托斯特尼筛法是一种古老的算法它的步骤如下。\n完成"
-    assert read_here(path) == ("pdf", [("page 1", joined)])
-
-
-def test_a_pdf_that_has_radicals_in_the_place_of_characters_has_the_characters(tmp_path):
-    path = saved(tmp_path, "a.pdf", made.pdf([made.pdf_lines("⼀⽚⾕⼦")], font=made.CHINESE))
-    assert read_here(path) == ("pdf", [("page 1", "一片谷子")])
+    assert read_here(path) == ("pdf", [("page 1", text)])
 
 
 def test_rows_of_csv_and_lines_of_text_are_counted(tmp_path: Path) -> None:
@@ -248,15 +248,12 @@ def test_what_cannot_be_read_is_refused_with_a_sentence(tmp_path, data, said):
     assert said in str(error.value)
 
 
-@pytest.mark.parametrize("password", ["Straße", "owner"])
-def test_a_locked_pdf_is_read_by_its_password_or_its_owners(tmp_path, password):
-    path = saved(tmp_path, "a.pdf", made.locked_pdf("Straße", "The code is 4711."))
-    assert read_document(path, password=password).text() == "The code is 4711."
-
-
-def test_a_pdf_of_which_the_owner_alone_has_a_password_is_read_without(tmp_path):
-    path = saved(tmp_path, "a.pdf", made.locked_pdf("", "The code is 4711."))
-    assert read_document(path).text() == "The code is 4711."
+@pytest.mark.parametrize(("locked", "given"), [("Straße", "Straße"), ("Straße", "owner"), ("", "")])
+def test_a_pdf_is_read_by_its_password_or_its_owners_and_without_where_only_that_one_has(
+    tmp_path, locked, given
+):
+    path = saved(tmp_path, "a.pdf", made.locked_pdf(locked, "The code is 4711."))
+    assert read_document(path, password=given).text() == "The code is 4711."
 
 
 def test_a_wrong_password_is_called_wrong_and_none_is_shown_anywhere(tmp_path, caplog):
@@ -289,35 +286,6 @@ def test_a_document_is_read_in_a_process_of_its_own(tmp_path: Path) -> None:
     assert document.text() == "page 1\n\npage 2\n\npage 3"
     assert [block.place.page for block in document.blocks] == [1, 2, 3]
     assert len(document.sha256) == 64
-
-
-@pytest.mark.parametrize(
-    ("page", "texts"),
-    [
-        ("<p>a<div style='color:red; DISPLAY : none'>x<div>x</div>x</div>b", ["a", "b"]),
-        (
-            "<p>a<p hidden>x <b>x</b><p>b<ul><li>c<li hidden>x<ul><li>x</ul>x<li>d</ul>e",
-            ["a", "b", "• c", "• d", "e"],
-        ),
-        ("<input hidden>a<br style='display:none'>", ["a"]),
-        ("<div>a<span hidden>x</div>b", ["a", "b"]),
-        ("<div hidden><p>x<div>x</div></p>x<script>x</script>x</div>a", ["a"]),
-        ("<span style='visibility:hidden'>x</span><i aria-hidden=true>a</i>", ["a"]),
-        ("<body style='display:none'><section hidden=until-found>a</section>", ["a"]),
-        ("<table><tr><td hidden>x<td>a<tr hidden><td>x<tr><td>b</table>", ["a", "b"]),
-    ],
-)
-def test_what_a_page_hides_is_not_read(tmp_path, page, texts):
-    _, blocks = read_here(saved(tmp_path, "a.html", f"<!doctype html>{page}"))
-    assert [text for _, text in blocks] == list(texts)
-
-
-def test_the_process_of_the_next_document_starts_while_one_is_read(tmp_path: Path) -> None:
-    path = saved(tmp_path, "a.txt", "text")
-    read_document(path, more_follow=True)
-    assert reading.readers.has_spare
-    read_document(path)
-    assert not reading.readers.has_spare
 
 
 def test_the_page_that_was_read_last_is_known_meanwhile(tmp_path: Path) -> None:
@@ -379,14 +347,11 @@ def test_the_current_folder_is_named_where_it_is_refused(tmp_path, monkeypatch):
 
 
 def test_a_process_that_was_started_before_reads_the_next_document(tmp_path: Path) -> None:
-    reading.readers.prepare(100)
-    reading.readers.prepare(100)
-    spare = reading.readers.take()
-    assert spare.idle
-    spare.close()
     path = saved(tmp_path, "a.txt", "text")
-    reading.readers.prepare(100)
+    read_document(path, more_follow=True)
+    assert reading.readers.has_spare
     assert read_document(path).text() == "text"
+    assert not reading.readers.has_spare
     reading.readers.prepare(100)
     spare = reading.readers._spare
     assert spare is not None
@@ -406,8 +371,20 @@ def test_a_process_that_was_started_before_reads_the_next_document(tmp_path: Pat
     ("<script>if (a</b) '</scripty>'</SCRIPT>text<style/>more<title>gone", ["textmore"]),
     (f"<p>&#{'9' * 40};a", [f"&#{'9' * 40};a"]),
     ("<p>a<p never ends", ["a"]),
+    # what it hides
+    ("<p>a<div style='color:red; DISPLAY : none'>x<div>x</div>x</div>b", ["a", "b"]),
+    (
+        "<p>a<p hidden>x <b>x</b><p>b<ul><li>c<li hidden>x<ul><li>x</ul>x<li>d</ul>e",
+        ["a", "b", "• c", "• d", "e"],
+    ),
+    ("<input hidden>a<br style='display:none'>", ["a"]),
+    ("<div>a<span hidden>x</div>b", ["a", "b"]),
+    ("<div hidden><p>x<div>x</div></p>x<script>x</script>x</div>a", ["a"]),
+    ("<span style='visibility:hidden'>x</span><i aria-hidden=true>a</i>", ["a"]),
+    ("<body style='display:none'><section hidden=until-found>a</section>", ["a"]),
+    ("<table><tr><td hidden>x<td>a<tr hidden><td>x<tr><td>b</table>", ["a", "b"]),
 ])  # fmt: skip
-def test_a_page_is_read_as_browsers_do(tmp_path: Path, page: str, texts: list[str]) -> None:
+def test_a_page_is_read_as_browsers_show_it(tmp_path: Path, page: str, texts: list[str]) -> None:
     kind, blocks = read_here(saved(tmp_path, "a.html", f"<!doctype html>{page}"))
     assert (kind, [text for _, text in blocks]) == ("html", texts)
 

@@ -15,36 +15,25 @@ from PIL import Image
 from deepseek_r1.core.errors import R1Error
 from deepseek_r1.documents import reader_worker, reading
 from deepseek_r1.documents.block_writer import BlockWriter
-from deepseek_r1.documents.document import DOUBTFUL, Block, WordBox
+from deepseek_r1.documents.document import DOUBTFUL, WordBox
 from deepseek_r1.documents.errors import DocumentIsPicture, DocumentNeedsMemory
 from deepseek_r1.documents.index import DocumentIndex
 from deepseek_r1.documents.page_drawing import DrawnPage, PageDrawer, with_recognised
-from deepseek_r1.documents.reader_worker import refused, write_document
-from deepseek_r1.documents.reading import ReadDocument, read_document
+from deepseek_r1.documents.reader_worker import write_document
+from deepseek_r1.documents.reading import read_document
 from deepseek_r1.documents.reading_memory import ReadingMemory
 from deepseek_r1.memory.meter import tree_mib
 from deepseek_r1.ocr import picture_text
-from deepseek_r1.ocr.reading_order import ordered_text
-from deepseek_r1.ocr.recognition import RecognisedLine
+from deepseek_r1.ocr.recognition import RecognisedLine, ordered_text
 from deepseek_r1.ocr.text_boxes import TextBox, text_boxes, word_spans
+from documents.test_reading import read_here
 from support import document_files as made
 
 LINES = ("The code of the safe is 4711.", "Platform nine has a red roof.")
 
 
 def recognised(path: Path) -> str:
-    """The text, as the process reads it, without one. Raises R1Error."""
-    blocks: list[Block] = []
-    writer = BlockWriter(path.name, blocks.extend)
-    writer.recognises = True
-    try:
-        write_document(path, writer)
-    except R1Error:
-        raise
-    except Exception as error:
-        raise refused(ReadDocument(path=str(path), name=path.name), error) from error
-    writer.progress(now=True)
-    return "\n".join(block.text for block in blocks)
+    return "\n".join(text for _, text in read_here(path, recognises=True)[1])
 
 
 def saved(folder: Path, kind: str, picture: Image.Image) -> Path:
@@ -362,15 +351,11 @@ def test_columns_are_read_one_after_the_other_below_what_stands_over_both():
     assert texts == [each.text for each in (title, *left, *right)]
 
 
-def test_rows_of_a_table_stay_together():
-    cells = [
-        line(text, 150 * x, 30 * y) for y in range(8) for x, text in enumerate(("a", "12", "x"))
-    ]
-    assert ordered_text(cells)[0].split("\n") == ["a | 12 | x"] * 8
-
-
-def test_rows_of_a_page_that_is_skewed_stay_together():
-    angle = math.radians(4)
+@pytest.mark.parametrize(
+    ("texts", "apart", "degrees"), [(("a", "12", "x"), 150, 0), (("name", "7"), 400, 4)]
+)
+def test_rows_of_a_table_stay_together_where_the_page_is_skewed_too(texts, apart, degrees):
+    angle = math.radians(degrees)
 
     def turned(each: RecognisedLine) -> RecognisedLine:
         x, y = each.box.x, each.box.y
@@ -380,8 +365,8 @@ def test_rows_of_a_page_that_is_skewed_stay_together():
         }
         return replace(each, box=replace(each.box, angle=angle, **place))
 
-    cells = [line(text, 400 * x, 30 * y) for y in range(6) for x, text in enumerate(("name", "7"))]
-    assert ordered_text(map(turned, cells))[0].split("\n") == ["name | 7"] * 6
+    cells = [line(text, apart * x, 30 * y) for y in range(6) for x, text in enumerate(texts)]
+    assert ordered_text(map(turned, cells))[0].split("\n") == [" | ".join(texts)] * 6
 
 
 def test_what_the_model_marks_becomes_boxes_that_are_turned_as_it_is():

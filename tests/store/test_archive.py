@@ -131,18 +131,6 @@ def test_an_import_needs_little_memory_and_lets_others_in(tmp_path: Path) -> Non
     assert found["memory_more_mib"] < 100
 
 
-@pytest.mark.parametrize(
-    ("document", "found"),
-    [
-        (a_chain(1, "x" * (export_reader.MAX_MESSAGE_CHARACTERS + 1)), "MiB in one message"),
-        ({"conversations": [{"title": [[]] * 20_000}]}, "conversations/0/title: "),
-    ],
-)
-def test_a_document_with_too_large_a_part_is_refused(import_of, document, found):
-    with pytest.raises(ArchiveUnreadable, match=found):
-        import_of(document)
-
-
 @pytest.mark.skipif(sys.platform == "win32", reason="no such devices")
 def test_an_import_of_a_device_or_a_pipe_is_refused_at_once(store: Store, tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "pipe.json")
@@ -197,55 +185,39 @@ def test_markdown_has_the_shown_branch_with_its_thinking(store: Store, tmp_path:
 GOOD = {"number": 1, "role": "user", "content": "x"}
 
 
-@pytest.mark.parametrize(
-    "document",
-    [
-        b"",
-        b"{",
-        b"[1, 2]",
-        b"\xff\xfe",
-        json.dumps({"format": "other", "version": 1, "conversations": []}).encode(),
-        json.dumps({"format": "r1desk-conversations", "version": 9, "conversations": []}).encode(),
-        *(
-            json.dumps({"conversations": [{"messages": messages, **more}]}).encode()
-            for messages, more in [
-                ([GOOD, GOOD], {}),
-                ([{**GOOD, "parent": 1}], {}),
-                ([{**GOOD, "parent": 7}], {}),
-                ([{**GOOD, "role": "root"}], {}),
-                ([{**GOOD, "role": "tool"}], {}),
-                ([{**GOOD, "created_at": 1e300}], {}),
-                ([{**GOOD, "state": "streaming"}], {}),
-                ([GOOD], {"shown": 5}),
-            ]
-        ),
-    ],
-)
-def test_a_document_that_does_not_fit_together_changes_nothing(store, import_of, document):
-    with pytest.raises(ArchiveUnreadable):
-        import_of(document)
-    assert store.conversations.infos() == []
+def archived(*messages: object, **more: object) -> dict[str, object]:
+    return {"conversations": [{"messages": messages, **more}]}
 
 
 @pytest.mark.parametrize(
     ("document", "found"),
     [
-        (b'{"version": 2, "theme": "dark"}', "another kind of file"),
+        (b"", "another kind of file"),
+        (b"{", "another kind of file"),
+        (b"[1, 2]", "another kind of file"),
         (b"# Notes", "another kind of file"),
+        (b'{"version": 2, "theme": "dark"}', "another kind of file"),
         (b'{"conversations": []} {}', "another kind of file"),
-        (b'{"version": 9, "conversations": []}', "another version of R1 Desk"),
-        (b'{"conversations": [{"messages": 1}]}', "conversations/0/messages: "),
+        ({"format": "other", "version": 1, "conversations": []}, "another kind of file"),
+        ({"version": 9, "conversations": []}, "another version of R1 Desk"),
+        ({"conversations": [{"messages": 1}]}, "conversations/0/messages: "),
+        ({"conversations": [{"title": [[]] * 20_000}]}, "conversations/0/title: "),
+        (a_chain(1, "x" * (export_reader.MAX_MESSAGE_CHARACTERS + 1)), "MiB in one message"),
+        (archived(GOOD, GOOD), "message 1 has no place"),
+        (archived({**GOOD, "parent": 1}), "message 1 has no place"),
+        (archived({**GOOD, "parent": 7}), "message 1 has no place"),
+        (archived({**GOOD, "role": "tool"}), "messages/0/role"),
+        (archived({**GOOD, "created_at": 1e300}), "messages/0/created_at"),
+        (archived({**GOOD, "state": "streaming"}), "messages/0/state"),
+        (archived(GOOD, shown=5), "the message shown is missing"),
     ],
 )
-def test_a_file_that_is_no_export_is_refused_in_plain_words(import_of, document, found):
-    with pytest.raises(ArchiveUnreadable) as refused:
+def test_what_is_no_export_or_does_not_fit_together_changes_nothing(
+    store, import_of, document, found
+):
+    with pytest.raises(ArchiveUnreadable, match=found):
         import_of(document)
-    assert found in str(refused.value)
-
-
-def test_hostile_text_in_a_document_is_stored_as_any_text(store, import_of):
-    (key,) = import_of({"conversations": [{"messages": [{**GOOD, "content": "a\0b"}]}]})
-    assert [m.content for m in store.messages.path(key)] == ["a\u2400b"]
+    assert store.conversations.infos() == []
 
 
 def test_files_that_cannot_be_read_or_written_are_named(store: Store, tmp_path: Path) -> None:
@@ -283,13 +255,11 @@ HEAD = '{"format": "r1desk-prompts", "version": 1, "prompts": ['
         "[]",
         '{"format": "r1desk-prompts", "version": 2, "prompts": []}',
         HEAD + '{"name": "", "content": "x"}]}',
-        HEAD + '{"name": "x", "content": 1}]}',
         HEAD + '{"name": "x", "content": "y", "more": ""}]}',
-        HEAD + '{"name": "x", "content": "' + "y" * 20_001 + '"}]}',
         HEAD + ",".join(501 * ['{"name": "x", "content": "y"}']) + "]}",
         HEAD + "]," + "z" * 2**22,
     ],
-    ids=range(9),
+    ids=range(7),
 )
 def test_a_damaged_file_of_prompts_is_refused_with_a_sentence(tmp_path: Path, text: str) -> None:
     file = tmp_path / "prompts.json"

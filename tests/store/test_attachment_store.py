@@ -6,7 +6,6 @@ import pytest
 
 from r1desk.store import Attachment, Store
 from r1desk.store.archive import export_json
-from r1desk.store.database_opening import recover_database
 from support.foreign_exports import import_into
 
 NOTES = Attachment("notes.md", "# Notes\n\n中文", 7)
@@ -57,16 +56,3 @@ def test_an_archive_has_the_attachments(store: Store, key: int, tmp_path: Path) 
     store.conversations.trash(key)
     (again,) = import_into(store, tmp_path / "all.json").ids
     assert store.messages.path(again)[0].attachments == (NOTES, TABLE)
-
-
-def test_attachments_survive_a_recovery(database: Path, memory_dir: Path) -> None:
-    path = memory_dir / "c.db"
-    with Store(path) as store:
-        conversation = store.conversations.create().id
-        store.messages.append_user(conversation, "q", None, [NOTES])
-        store.attachments.save_drafts(None, [TABLE])
-
-    assert recover_database(path) == 0
-    with Store(path) as store:
-        assert store.messages.path(conversation)[0].attachments == (NOTES,)
-        assert store.attachments.drafts(None) == (TABLE,)

@@ -34,34 +34,24 @@ def everything(store: Store) -> list[list[tuple[object, ...]]]:
     ]
 
 
-def test_a_deleted_version_gives_way_to_the_other_one(store: Store, key: int) -> None:
-    assert texts(store, key) == ["2+2?", "Four"]
-    before = everything(store)
-    deleted = store.branches.delete(store.messages.path(key)[-1].id)
-    assert texts(store, key) == ["2+2?", "4", "Sure?", "Yes."]
+@pytest.mark.parametrize(
+    ("shown", "place", "left"),
+    [
+        (1, 1, ["2+2?", "4", "Sure?", "Yes."]),  # the other version takes its place
+        (0, 1, ["2+2?", "Four"]),
+        (1, 0, []),
+    ],
+)
+def test_a_deleted_message_goes_with_all_below_it_and_comes_back(store, key, shown, place, left):
+    versions = store.messages.siblings(store.messages.path(key)[-1].id)
+    store.messages.select_branch(versions[shown])
+    whole, before, found = everything(store), texts(store, key), store.search("Sure")
+    deleted = store.branches.delete(store.messages.path(key)[place].id)
+    assert texts(store, key) == left
+    assert bool(store.search("Sure")) == ("Sure?" in left)
     store.branches.restore(deleted)
-    assert everything(store) == before
-
-
-def test_all_below_a_deleted_message_goes_and_comes_back(store: Store, key: int) -> None:
-    first = store.messages.siblings(store.messages.path(key)[-1].id)[0]
-    store.messages.select_branch(first)
-    before = everything(store)
-    deleted = store.branches.delete(first)
-    assert texts(store, key) == ["2+2?", "Four"]
-    assert store.search("Sure") == []
-    store.branches.restore(deleted)
-    assert texts(store, key) == ["2+2?", "4", "Sure?", "Yes."]
-    assert everything(store) == before
-    assert [hit.conversation_id for hit in store.search("Sure")] == [key]
-
-
-def test_the_first_question_deleted_leaves_an_empty_conversation(store: Store, key: int) -> None:
-    before = everything(store)
-    deleted = store.branches.delete(store.messages.path(key)[0].id)
-    assert texts(store, key) == []
-    store.branches.restore(deleted)
-    assert everything(store) == before
+    assert (everything(store), texts(store, key)) == (whole, before)
+    assert store.search("Sure") == found
     assert store.messages.path(key)[0].attachments == (FILE,)
 
 

@@ -1,7 +1,6 @@
 """Migrations, newer databases, and databases that cannot be written."""
 
 import os
-import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -14,6 +13,7 @@ from r1desk.store import MessageState, Store, StoreFull, database_opening, migra
 from r1desk.store import database as database_module
 from r1desk.store.errors import StoreLocked, StoreNewer, StoreReadOnly
 from r1desk.store.migrations import MIGRATIONS
+from window.disks import Disk
 
 
 def later_step_stars(db: apsw.Connection) -> None:
@@ -75,63 +75,45 @@ def test_another_programs_lock_is_named(database: Path, monkeypatch: pytest.Monk
 
 
 @pytest.fixture
-def small_disk(tmp_path: Path) -> Iterator[Path]:
-    """A drive of 2 MiB."""
-    place = tmp_path / "disk"
-    place.mkdir()
-    if os.name != "posix" or not Path("/bin/mount").exists():
-        pytest.skip("no mount command here")
-    mounted = subprocess.run(
-        ["/bin/mount", "-t", "tmpfs", "-o", "size=2m", "tmpfs", str(place)],
-        check=False,
-        capture_output=True,
-        text=True,
-    )
-    if mounted.returncode:
-        pytest.skip(f"a small drive cannot be mounted: {mounted.stderr.strip()}")
-    yield place
-    subprocess.run(["/bin/umount", "-l", str(place)], check=True)
+def disk(tmp_path: Path) -> Iterator[Disk]:
+    disk = Disk(tmp_path / "disk", size_kib=2048)
+    yield disk
+    disk.remove()
 
 
-def test_a_full_drive_is_named_keeps_what_was_saved_and_heals(small_disk: Path) -> None:
-    path = small_disk / "conversations.db"
-    filler = small_disk / "filler"
+def test_a_full_drive_is_named_keeps_what_was_saved_and_heals(disk: Disk) -> None:
+    path = disk.folder / "conversations.db"
     with Store(path) as store:
         saved = ask(store, "saved", "before")
-        filler.write_bytes(b"x" * (small_disk_free(small_disk) - 100_000))
+        disk.leave(100_000)
         with pytest.raises(StoreFull):
             [ask(store, f"number {number}", "text " * 5000) for number in range(100)]
         assert store.messages.path(saved)[1].content == "before"
-        filler.unlink()
+        disk.free()
         assert store.messages.path(ask(store, "after", "again"))[1].content == "again"
         assert store._db.execute("PRAGMA integrity_check") == [("ok",)]
 
 
-def small_disk_free(place: Path) -> int:
-    facts = os.statvfs(place)
-    return facts.f_bavail * facts.f_frsize
-
-
-def test_a_store_on_a_full_drive_can_still_be_read(small_disk: Path) -> None:
-    path = small_disk / "conversations.db"
+def test_a_store_on_a_full_drive_can_still_be_read(disk: Disk) -> None:
+    path = disk.folder / "conversations.db"
     with Store(path) as store:
         saved = ask(store, "saved", "before")
-    (small_disk / "filler").write_bytes(b"x" * small_disk_free(small_disk))
+    disk.fill()
     with Store(path) as store:
         assert store.messages.path(saved)[1].content == "before"
         if not store.writable:
             assert isinstance(store.opening.problem, StoreFull)
 
 
-def test_a_read_only_profile_is_shown_and_not_changed(small_disk: Path) -> None:
-    path = small_disk / "conversations.db"
+def test_a_read_only_profile_is_shown_and_not_changed(disk: Disk) -> None:
+    path = disk.folder / "conversations.db"
     with Store(path) as store:
         conversation = store.conversations.create().id
         answer = store.messages.begin_answer(
             conversation, store.messages.append_user(conversation, "hello", None).id
         )
         store.messages.save_progress(answer.id, "half an ans")
-    subprocess.run(["/bin/mount", "-o", "remount,ro", str(small_disk)], check=True)
+    disk.set_writable(False)
     with Store(path) as viewed:
         assert not viewed.writable
         assert isinstance(viewed.opening.problem, StoreReadOnly)
@@ -148,7 +130,7 @@ def test_a_read_only_profile_is_shown_and_not_changed(small_disk: Path) -> None:
                 write()
 
 
-def test_a_store_that_is_not_there_cannot_be_viewed(small_disk: Path) -> None:
-    subprocess.run(["/bin/mount", "-o", "remount,ro", str(small_disk)], check=True)
+def test_a_store_that_is_not_there_cannot_be_viewed(disk: Disk) -> None:
+    disk.set_writable(False)
     with pytest.raises(StoreReadOnly):
-        Store(small_disk / "conversations.db")
+        Store(disk.folder / "conversations.db")

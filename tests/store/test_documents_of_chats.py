@@ -51,5 +51,8 @@ def test_documents_go_with_the_last_that_has_them(store: Store) -> None:
     store.conversations.trash(key)
     assert store.attachments.used_documents() == {REPORT.sha256, NOTES.sha256}
     store.conversations.purge([key])
-    store.folders.delete(folder)
+    (work,) = store.folders.infos()
+    deleted = store.folders.delete(work)
     assert store.attachments.used_documents() == set()
+    store.folders.restore(deleted)
+    assert store.attachments.used_documents() == {NOTES.sha256}

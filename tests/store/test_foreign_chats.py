@@ -155,16 +155,9 @@ def large_bomb(file: Path) -> None:
         (bomb, "more than 64 MiB in one conversation"),
         (large_bomb, "longer than 1024 MiB"),
         (lambda file: file.write_bytes(b"[" * 10**8), "it takes too much memory"),
-        (
-            lambda file: file.write_text('[{"mapping": NaN}]'),
-            r"another kind of file \(.*invalid char",
-        ),
+        (lambda file: file.write_text('[{"mapping": NaN}]'), "another kind of file"),
         (lambda file: file.write_bytes(b'[{"mapping": {"a": 1}}, {"mapping"'), "another kind"),
-        (
-            lambda file: file.write_text("[]", encoding="utf-16"),
-            r"another kind of file \(it is not UTF-8\)",
-        ),
-        (lambda file: file.write_bytes(b"PK\x05\x06" + bytes(18)), "another kind of file"),
+        (lambda file: file.write_text("[]", encoding="utf-16"), "another kind of file"),
         (lambda file: file.write_text('[{"chat_messages": []}]'), "another kind of file"),
     ],
 )

@@ -10,22 +10,6 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, ru
 from r1desk.store import MessageState, Store
 
 
-def test_editing_and_regenerating_make_siblings_and_each_remembers_its_branch(store: Store) -> None:
-    conversation = store.conversations.create().id
-    question = store.messages.append_user(conversation, "q", None).id
-    first = store.messages.begin_answer(conversation, question).id
-    follow = store.messages.append_user(conversation, "follow", first).id
-    second = store.messages.begin_answer(conversation, question).id
-    edited = store.messages.append_user(conversation, "q, edited", None).id
-    assert store.messages.siblings(first) == [first, second]
-    assert store.messages.siblings(edited) == [question, edited]
-    assert [m.id for m in store.messages.path(conversation)] == [edited]
-    assert [m.id for m in store.messages.select_branch(question)] == [question, second]
-    assert [m.id for m in store.messages.select_branch(first)] == [question, first, follow]
-    store.messages.select_branch(edited)
-    assert [m.id for m in store.messages.select_branch(question)] == [question, first, follow]
-
-
 class Tree(RuleBasedStateMachine):
     """Two conversations; the model keeps parents and, for each message, when it was last shown."""
 

@@ -1,6 +1,7 @@
 """Small exports of other programs, in the shape that their published descriptions give."""
 
 import json
+import threading
 import zipfile
 from collections.abc import Iterable, Iterator
 from pathlib import Path
@@ -9,7 +10,7 @@ from typing import Any
 from r1desk.store import Store
 from r1desk.store.export_reader import read_export, slices
 from r1desk.store.foreign_chats import Counts
-from r1desk.store.imports import ImportedConversations, import_conversations
+from r1desk.store.imports import ExportSlice, Import, ImportedConversations
 
 QUESTIONS = ("Why is the sky blue?", "天空为什么是蓝色的？")
 ANSWERS = ("Air scatters **blue** light most.", "空气对**蓝光**的散射最强。")
@@ -18,14 +19,14 @@ BEGAN = 1_760_000_000.5
 
 def import_here(run: Any, file: Path) -> ImportedConversations:
     """Import without the process that reads."""
-
-    def read(give: Any) -> Counts:
-        left_out = Counts()
+    importing, left_out = Import(run, threading.Event()), Counts()
+    try:
         for some in slices(read_export(file, left_out)):
-            give(some)
-        return left_out
-
-    return import_conversations(run, read)
+            importing.take(ExportSlice(pieces=tuple(some)))
+        return importing.finish(left_out)
+    except BaseException:
+        importing.undo()
+        raise
 
 
 def import_into(store: Store, file: Path) -> ImportedConversations:

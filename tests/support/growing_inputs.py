@@ -7,11 +7,16 @@ from dataclasses import dataclass
 from functools import partial
 
 from deepseek_r1.core.errors import R1Error
-from deepseek_r1.documents.block_writer import BlockWriter
+from deepseek_r1.documents.block_writer import (
+    BlockWriter,
+    decoded,
+    decoded_page,
+    write_table,
+    write_text,
+)
 from deepseek_r1.documents.document import Block, Document
 from deepseek_r1.documents.markup_text import OFFICE, MarkupText
 from deepseek_r1.documents.passages import indexed_terms, passages, question_terms
-from deepseek_r1.documents.plain_text import decoded, decoded_page, write_table, write_text
 
 
 @dataclass(frozen=True)

@@ -538,7 +538,7 @@ def test_where_memory_is_free_a_refusal_offers_the_larger_budget(
     # What the window takes in a process of its own; this one has pytest and other tests in it.
     window_mib = 120.0 - engine_extra_mib(starter)
     monkeypatch.setattr(controller, "window_and_helpers_mib", lambda: window_mib)
-    constant_applies = "deepseek_r1.memory.estimate.constant_applies"
+    constant_applies = "deepseek_r1.memory.forecast.constant_applies"
     monkeypatch.setattr(constant_applies, sys.platform == "linux")  # as in the engine's process
     too_little = LoadSettings(memory_budget=256, context_length=8192)
 

@@ -69,7 +69,6 @@ class RecognisedPage(NamedTuple):
 
     @classmethod
     def of(cls, quarters: int, boxes: Iterable[Sequence[Any]]) -> RecognisedPage:
-        """The page as JSON has it."""
         return cls(quarters, tuple(WordBox(*word) for word in boxes))
 
 

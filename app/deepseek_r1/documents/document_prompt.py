@@ -78,12 +78,10 @@ class DocumentPrompt:
 
     @property
     def asked(self) -> str:
-        """The question alone, as the user asked it."""
         return self.conversation[-1].content
 
     @property
     def messages(self) -> tuple[Message, ...]:
-        """The conversation with the documents in it."""
         system, (*rest, last) = [self.system], self.conversation
         if rest and rest[0].role is Role.SYSTEM:
             system.append(rest.pop(0).content)
@@ -301,7 +299,6 @@ def _with_neighbours(index: DocumentIndex, best: Iterable[Passage], most: int) -
 
 
 def _sources(parts: Sequence[Passage], best: Sequence[Passage]) -> tuple[Source, ...]:
-    """The parts, numbered in this order; the best first."""
     rank = {passage: number for number, passage in enumerate(best)}
     sources = [Source(n, passage) for n, passage in enumerate(parts, 1)]
     return tuple(sorted(sources, key=lambda each: rank.get(each.passage, len(rank))))

@@ -148,7 +148,6 @@ class DocumentIndex:
         return True
 
     def remove(self, sha256: str) -> None:
-        """Remove a document with all its text and words."""
         hidden = secrets.token_hex(32)
         with self._written() as db:
             hide = "UPDATE documents SET sha256 = ?, passages = ? WHERE sha256 = ?"
@@ -187,12 +186,10 @@ class DocumentIndex:
             return len(some) == _AT_ONCE
 
     def documents(self) -> list[IndexedDocument]:
-        """All documents, in the order in which they were added."""
         with self._used() as db:
             return [IndexedDocument(*row) for row in db.execute(f"{_DOCUMENTS} ORDER BY id")]
 
     def document(self, sha256: str) -> IndexedDocument | None:
-        """One document; None where it is not there."""
         with self._used() as db:
             row = db.execute(f"{_DOCUMENTS} AND sha256 = ?", (sha256,)).fetchone()
             return None if row is None else IndexedDocument(*row)
@@ -214,7 +211,6 @@ class DocumentIndex:
             return RecognisedPage.of(*json.loads(row[0])) if row else UNRECOGNISED
 
     def file(self, sha256: str) -> bytes:
-        """The file of a document that was kept; b"" for none."""
         with self._used() as db:
             known = self._id(db, sha256)
             row = db.execute("SELECT data FROM files WHERE id = ?", (known,)).fetchone()
@@ -312,7 +308,6 @@ class DocumentIndex:
 
     @contextmanager
     def _used(self) -> Iterator[sqlite3.Connection]:
-        """Open the file if need be."""
         with self._guard, self._own_errors():
             if self._connection is None:
                 self._connection = opened(self._path)
@@ -374,7 +369,6 @@ def _place(passage: Passage) -> str:
 
 
 def _add_pictures(db: sqlite3.Connection, document: Document, added: int, data: bytes) -> None:
-    """Add what was recognised, and the file where it is kept here."""
     if data:
         db.execute("INSERT INTO files VALUES (?, ?)", (added, data))
     for block in document.blocks:
@@ -385,5 +379,4 @@ def _add_pictures(db: sqlite3.Connection, document: Document, added: int, data: 
 
 
 def _span(document: int) -> tuple[int, int]:
-    """The first and the last id that a document's passages can have."""
     return document * _NUMBERS, document * _NUMBERS + _NUMBERS - 1

@@ -9,11 +9,10 @@ from urllib.parse import unquote
 from xml.parsers import expat
 
 from deepseek_r1.core.i18n import tr
-from deepseek_r1.documents.block_writer import BlockWriter
+from deepseek_r1.documents.block_writer import BlockWriter, decoded_page
 from deepseek_r1.documents.errors import DocumentDamaged, DocumentEncrypted, DocumentTooLarge
 from deepseek_r1.documents.markup_text import OFFICE, OPEN_DOCUMENT, MarkupText, attribute
 from deepseek_r1.documents.pictures import UNREAD, models_folder, picture_reader
-from deepseek_r1.documents.plain_text import decoded_page
 
 MAX_MEMBERS: Final = 20_000
 MAX_UNPACKED_BYTES: Final = 256 * 2**20  # of what is read; pictures are not
@@ -165,7 +164,6 @@ class OfficeFile:
                 self._write(parts[kind], OFFICE)
 
     def _write_slides(self, main: str) -> None:
-        """Each slide, and what its speaker has noted."""
         targets, slides = self._targets(main), []
 
         def start(name: str, attributes: Mapping[str, str]) -> None:
@@ -180,7 +178,6 @@ class OfficeFile:
                 self._write(notes, OFFICE)
 
     def _write_book(self) -> None:
-        """The chapters, in the order of the book's spine."""
         if _PROTECTIONS & set(self._infos):
             raise DocumentEncrypted(name=self._writer.name)
         package, files, spine = "", {}, []  # type: str, dict[str, str], list[str]

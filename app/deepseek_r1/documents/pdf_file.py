@@ -12,7 +12,7 @@ import pypdfium2 as pdfium
 import pypdfium2.raw as pdfium_c
 
 from deepseek_r1.core.i18n import tr
-from deepseek_r1.documents.block_writer import PICTURE_PAGE, BlockWriter
+from deepseek_r1.documents.block_writer import PICTURE_PAGE, BlockWriter, with_joined_chinese
 from deepseek_r1.documents.document import places_of_letters
 from deepseek_r1.documents.errors import (
     DocumentDamaged,
@@ -24,7 +24,6 @@ from deepseek_r1.documents.errors import (
     PictureHasNoText,
 )
 from deepseek_r1.documents.pictures import PageText, models_folder, picture_reader
-from deepseek_r1.documents.plain_text import with_joined_chinese
 from deepseek_r1.documents.reader_protocol import MAX_PX, DrawPage, PageDrawn, PageRows, send_rows
 
 MAX_PAGES: Final = 10_000
@@ -115,7 +114,6 @@ def _text(page: pdfium.PdfPage) -> str:
 
 
 def _headings(document: pdfium.PdfDocument) -> dict[int, str]:
-    """The first bookmark that leads to each page, by the page's number."""
     found: dict[int, str] = {}
     for bookmark in islice(document.get_toc(), _MAX_BOOKMARKS):
         destination = bookmark.get_dest()

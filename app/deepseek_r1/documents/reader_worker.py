@@ -13,12 +13,17 @@ from deepseek_r1.core.i18n import tr
 from deepseek_r1.core.process_lock import LANDLOCK, lock_files
 from deepseek_r1.core.processes import ChildKind
 from deepseek_r1.documents import errors
-from deepseek_r1.documents.block_writer import BlockWriter
+from deepseek_r1.documents.block_writer import (
+    BlockWriter,
+    decoded,
+    decoded_page,
+    write_table,
+    write_text,
+)
 from deepseek_r1.documents.markup_text import HTML, WEB_PAGE, MarkupText
 from deepseek_r1.documents.office_text import OfficeFile
 from deepseek_r1.documents.pdf_file import draw_page, write_pdf
 from deepseek_r1.documents.pictures import is_picture, models_folder, picture_reader
-from deepseek_r1.documents.plain_text import decoded, decoded_page, write_table, write_text
 from deepseek_r1.documents.reader_protocol import (
     READER_MIB,
     DocumentRead,

@@ -87,7 +87,6 @@ class SpareReader:
 
     @property
     def has_spare(self) -> bool:
-        """Whether the next document finds a process that is ready."""
         with self._guard:
             return self._spare is not None and self._spare.idle
 

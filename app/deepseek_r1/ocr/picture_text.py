@@ -9,11 +9,10 @@ from typing import IO, Final
 from PIL import Image, ImageOps
 
 from deepseek_r1.core.i18n import tr
-from deepseek_r1.documents.block_writer import PICTURE_PAGE, BlockWriter
+from deepseek_r1.documents.block_writer import PICTURE_PAGE, BlockWriter, with_joined_chinese
 from deepseek_r1.documents.document import PICTURE_LINE, RecognisedPage
 from deepseek_r1.documents.errors import DocumentTooLarge, PictureHasNoText
 from deepseek_r1.documents.pictures import UNREAD, PageText, is_picture
-from deepseek_r1.documents.plain_text import with_joined_chinese
 from deepseek_r1.documents.reader_protocol import (
     MAX_PX,
     DrawPage,
@@ -43,8 +42,7 @@ def page_text(picture: Image.Image, alive: Callable[[], object]) -> PageText:
     `alive` is called after each line. Raises MemoryError, and errors of onnxruntime.
     """
     # 60 MiB, which drawing has not.
-    from deepseek_r1.ocr.reading_order import ordered_text  # noqa: PLC0415
-    from deepseek_r1.ocr.recognition import recognised  # noqa: PLC0415
+    from deepseek_r1.ocr.recognition import ordered_text, recognised  # noqa: PLC0415
 
     seen = picture if picture.mode == "RGB" else picture.convert("RGB")
     lines, quarters = recognised(seen, alive)

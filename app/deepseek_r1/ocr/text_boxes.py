@@ -39,7 +39,6 @@ class TextBox:
     angle: float  # radians, clockwise
 
     def scaled(self, factor: float) -> TextBox:
-        """The box in a picture of `factor` times the size."""
         x, y = self.x * factor, self.y * factor
         return replace(self, x=x, y=y, width=self.width * factor, height=self.height * factor)
 

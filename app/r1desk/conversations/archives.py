@@ -176,7 +176,6 @@ class Archives(QObject):
 
 
 def _outcome(done: ImportedConversations) -> str:
-    """What an import came to."""
     texts = [trn("{n} chat imported.", "{n} chats imported.", len(done.ids))]
     if done.already_here:
         texts.append(trn("{n} was here already.", "{n} were here already.", done.already_here))

@@ -61,7 +61,6 @@ class ConversationExport:
         return not self._cancelled.is_set()
 
     def cancel(self) -> None:
-        """Write nothing."""
         self._cancelled.set()
         if (formulas := self._formulas) is not None:
             formulas.close()
@@ -161,7 +160,6 @@ class ConversationExport:
 
 
 def _author_of(message: ChatMessage) -> str:
-    """The heading over a message: its author, with the model's name."""
     if not message.is_answer:
         return tr("You")
     name = message.model_name or tr("Answer")
@@ -169,7 +167,6 @@ def _author_of(message: ChatMessage) -> str:
 
 
 def _thinking_label(message: ChatMessage) -> str:
-    """The heading over the thinking, with the time it took."""
     if not message.thinking_s:
         return tr("Thinking")
     return tr("Thought for {duration}", duration=duration_text(message.thinking_s))

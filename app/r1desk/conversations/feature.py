@@ -1,8 +1,9 @@
-"""The list of conversations, search, trash, export and import."""
+"""The list of conversations, search, trash, export and import; answers that nobody saw yet."""
 
 from dataclasses import replace
 
 from PySide6.QtCore import Signal, Slot
+from PySide6.QtWidgets import QApplication
 
 from deepseek_r1.core.i18n import N_, tr, trn
 from r1desk.chat.feature import ChatFeature
@@ -12,11 +13,20 @@ from r1desk.conversations import conversation_intents as intents
 from r1desk.conversations.archives import Archives
 from r1desk.conversations.title_writer import TitleWriter
 from r1desk.conversations.trash_presenter import TrashPresenter
-from r1desk.conversations.unseen_answers import UnseenAnswers
 from r1desk.conversations.widgets.sidebar import Sidebar
 from r1desk.features import Feature, Services
+from r1desk.platform.qt_application import application
+from r1desk.platform.system_notice import OFFERED, SystemNotices
 from r1desk.platform.tasks import Tasks, newest_task, task
-from r1desk.store import ConversationInfo, ConversationSettings, FolderInfo, Store, StoreWork
+from r1desk.store import (
+    ChatMessage,
+    ConversationInfo,
+    ConversationSettings,
+    FolderInfo,
+    MessageState,
+    Store,
+    StoreWork,
+)
 from r1desk.widgets.notice_bar import Level, Notice
 
 TRASH_DAYS = 30
@@ -53,9 +63,11 @@ class ConversationsFeature(Feature[ConversationsWindow]):
         self._trash.changed.connect(self.refresh)
         self._archives = Archives(services.store, chat.controller, self)
         self._archives.imported.connect(self.refresh)
-        self.unseen = UnseenAnswers(services, self._chat)
-        self.unseen.notices.clicked.connect(self._open_in_front)
-        self.unseen.changed.connect(self.refresh)
+        self._preferences = services.preferences
+        self._notices = SystemNotices(self)  # each of a conversation
+        self._notices.clicked.connect(self._open_in_front)
+        self._chat.pending_writes.saved.connect(self._on_saved)
+        application().focusWindowChanged.connect(self._look)
         self._titler = TitleWriter(services, self._chat)
         self._titler.written.connect(self._rename)
         self._chat.list_changed.connect(self.refresh)
@@ -64,7 +76,7 @@ class ConversationsFeature(Feature[ConversationsWindow]):
 
     def attach(self, window: ConversationsWindow) -> None:
         self._window = window
-        self.unseen.window = self._archives.window = window
+        self._archives.window = window
         window.sidebar.requested.connect(self.handle)
         window.composer.editor.addActions(window.sidebar.menu.of_open_chat)
         for left in (window.sidebar.list.chosen, window.sidebar.search.escape_pressed):
@@ -104,8 +116,7 @@ class ConversationsFeature(Feature[ConversationsWindow]):
         self._documents.clean()
 
     def close(self) -> None:
-        """End exports: the store closes."""
-        self.unseen.close()
+        application().focusWindowChanged.disconnect(self._look)
         self._archives.close()
 
     @Slot(object)
@@ -198,7 +209,6 @@ class ConversationsFeature(Feature[ConversationsWindow]):
 
     @task
     async def _set_folder_settings(self, folder: FolderInfo, *, as_shown: bool) -> None:
-        """Let new chats in a folder begin as the chat on the screen, or as everywhere else."""
         settings = self._chat_feature.shown_settings() if as_shown else ConversationSettings()
         changed = replace(folder, settings=settings)
         if as_shown:
@@ -211,7 +221,6 @@ class ConversationsFeature(Feature[ConversationsWindow]):
 
     @task
     async def _change(self, change: StoreWork[None]) -> None:
-        """Change conversations or folders in the list."""
         await self._store.ask(change)
         self.refresh()
         self._documents.refresh()  # the one shown may be in another folder
@@ -222,15 +231,14 @@ class ConversationsFeature(Feature[ConversationsWindow]):
 
     @task
     async def refresh(self) -> None:
-        """Read the list anew."""
         conversations, folders = await self._store.ask(
             lambda store: (store.conversations.infos(), store.folders.infos())
         )
-        self._infos = self.unseen.infos = {info.id: info for info in conversations}
+        self._infos = {info.id: info for info in conversations}
         self._folder_infos = {info.id: info for info in folders}
         self._window.sidebar.show_conversations(conversations, folders)
         self._window.chat.welcome.show_questions(len(conversations) < QUESTIONS_UNTIL)
-        self.unseen.look()
+        self._look()
         self._on_busy_changed()
         self._show_title()
 
@@ -238,6 +246,7 @@ class ConversationsFeature(Feature[ConversationsWindow]):
     def _on_branch_shown(self, conversation_id: int | None, _branch: list[object]) -> None:
         new_in = self._chat.new_chat_folder if conversation_id is None else None
         self._window.sidebar.set_current(conversation_id, new_in)
+        self._look()
         self._show_title()
         self._store.remember_value(LAST_CONVERSATION, conversation_id)
 
@@ -245,12 +254,41 @@ class ConversationsFeature(Feature[ConversationsWindow]):
     def _on_busy_changed(self) -> None:
         self._window.sidebar.list.set_answering(self._chat.answering, self._chat.waiting)
 
+    # ---- answers that were finished while nobody looked
+
+    @Slot(object, list)
+    def _on_saved(self, answer: ChatMessage, _branch: list[ChatMessage]) -> None:
+        key, in_front = answer.conversation_id, QApplication.activeWindow() is not None
+        if answer.state is MessageState.STOPPED or (in_front and key == self._chat.conversation_id):
+            return
+        self._set_unread(key, True)
+        if not in_front:
+            QApplication.alert(self._window)
+            if OFFERED and self._preferences.system_notices:
+                self._notices.show(key, tr("The answer is ready"), self._title_of(key))
+
+    @Slot()
+    def _look(self) -> None:
+        """The conversation shown may be in front of the user's eyes now."""
+        info = self._infos.get(self._chat.conversation_id)
+        if info is not None and info.unread and QApplication.activeWindow() is not None:
+            self._set_unread(info.id, False)
+            self._notices.withdraw(info.id)
+
+    @task
+    async def _set_unread(self, key: int, unread: bool) -> None:
+        await self._store.ask(
+            lambda store: store.conversations.set_unread(key, unread) if store.writable else None
+        )
+        self.refresh()
+
+    # ---- titles
+
     def _title_of(self, conversation_id: int | None) -> str:
         info = self._infos.get(conversation_id)
         return info.title if info is not None else ""
 
     def _name_of(self, conversation_ids: tuple[int, ...]) -> str:
-        """The title of one conversation, the number of several."""
         if len(conversation_ids) == 1:
             return self._title_of(conversation_ids[0])
         return trn("{n} chat", "{n} chats", len(conversation_ids))

@@ -52,7 +52,6 @@ nav a, nav { line-height: 1.9; }
 
 
 def _code_style(theme: Tokens) -> str:
-    """CSS rules with the colours of code."""
     return " ".join(
         f".{name} {{ color: {getattr(theme, field)}; }}" for field, name in _CODE_CLASSES.items()
     )
@@ -69,24 +68,20 @@ class HtmlWriter:
         self._parts: list[str] = []
 
     def begin_conversation(self, title: str) -> None:
-        """Add a conversation's title."""
         number = len(self._titles)
         self._titles.append(title)
         kind = ' class="next"' if number else ""
         self._parts.append(f'<h1 id="c{number}"{kind}>{escape(title)}</h1>\n')
 
     def add_author(self, name: str) -> None:
-        """Add the heading over a message."""
         self._parts.append(f'<h2 class="author">{escape(name)}</h2>\n')
 
     def add_attachment(self, label: str, content: str) -> None:
-        """Add a file of a user's message."""
         text = f"<pre><code>{escape(content)}</code></pre>"
         fold = f"<details><summary>{escape(label)}</summary>{text}</details>\n"
         self._parts.append(fold if content else f"<p>{escape(label)}</p>\n")
 
     def add_question(self, content: str) -> None:
-        """Add a user's message."""
         if content:
             self._parts.append(f'<div class="you">{escape(content)}</div>\n')
 
@@ -112,7 +107,6 @@ class HtmlWriter:
         """Nothing is left to do."""
 
     def document(self) -> bytes:
-        """The whole file, in UTF-8."""
         title = escape(self._titles[0] if len(self._titles) == 1 else tr("All chats"))
         language = escape(current_language().replace("_", "-"), quote=True)
         dark = f"@media (prefers-color-scheme: dark) {{ {_code_style(DARK)} }}"
@@ -154,7 +148,6 @@ class _HtmlTokens(RendererHTML):
         return f'<span class="display">{drawn}</span>' if display else drawn
 
     def math_block(self, tokens: Sequence[Token], index: int, *_unused: object) -> str:
-        """A formula on lines of its own."""
         return f'<div class="display">{self._formula(tokens[index])}</div>\n'
 
     def _formula(self, token: Token) -> str:
@@ -166,7 +159,6 @@ class _HtmlTokens(RendererHTML):
         return _formula_svg(layout, self._formulas.child.outlines, source, display=key.display)
 
     def math_open(self, tokens: Sequence[Token], index: int, *_unused: object) -> str:
-        """A formula without an end."""
         return f"<code>{escape(formula_source(tokens[index]))}</code>"
 
     def image(self, tokens: Sequence[Token], index: int, *_unused: object) -> str:

@@ -1,7 +1,6 @@
 """Conversations on the pages of a PDF file, with the chat's own typesetting."""
 
 from collections.abc import Callable
-from typing import Any
 
 import shiboken6
 from PySide6.QtCore import QBuffer, QLocale, QMarginsF, QRectF, Qt
@@ -15,7 +14,6 @@ from PySide6.QtGui import (
     QPageSize,
     QPainter,
     QPdfWriter,
-    QTextBlock,
     QTextBlockFormat,
     QTextCharFormat,
     QTextCursor,
@@ -142,7 +140,6 @@ class PdfWriter:
         self._buffer.close()
 
     def document(self) -> bytes:
-        """The whole file."""
         return bytes(self._buffer.data().data())
 
     # ---- documents
@@ -280,36 +277,19 @@ def _part_end(document: QTextDocument, start: float, free: float, *, is_whole_pa
 
 
 def _line_rows(document: QTextDocument) -> list[tuple[float, float]]:
-    """Upper and lower edge of each row: a line of text, or a whole row of a table."""
+    """Upper and lower edge of each row of lines that stand beside each other."""
     lines: list[tuple[float, float]] = []
-    cells: dict[tuple[int, int], tuple[float, float]] = {}
-    layout = document.documentLayout()
     block = document.begin()
     while block.isValid():
-        top = layout.blockBoundingRect(block).top()
+        top = document.documentLayout().blockBoundingRect(block).top()
         text = block.layout()
-        if row := _table_row(block):
-            bottom = top + text.boundingRect().height()
-            above, below = cells.get(row, (top, bottom))
-            cells[row] = (min(above, top), max(below, bottom))
-            block = block.next()
-            continue
-        for number in range(text.lineCount()):
-            line = text.lineAt(number)
-            lines.append((top + line.y(), top + line.y() + line.height()))
+        found = (text.lineAt(number) for number in range(text.lineCount()))
+        lines += [(top + line.y(), top + line.y() + line.height()) for line in found]
         block = block.next()
     rows: list[tuple[float, float]] = []
-    for top, bottom in sorted([*lines, *cells.values()]):
+    for top, bottom in sorted(lines):
         if rows and top < rows[-1][1] - 0.5:
             rows[-1] = (rows[-1][0], max(rows[-1][1], bottom))
         else:
             rows.append((top, bottom))
     return rows
-
-
-def _table_row(block: QTextBlock) -> tuple[int, int] | None:
-    """The place of the block's table and the number of its row; None outside of tables."""
-    table: Any = QTextCursor(block).currentTable()  # None, whatever the stubs say
-    if table is None:
-        return None
-    return table.firstPosition(), table.cellAt(block.position()).row()

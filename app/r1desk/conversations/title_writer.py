@@ -87,7 +87,6 @@ class TitleWriter(QObject):
 
     @Slot()
     def stop(self) -> None:
-        """Write no title."""
         self.tasks.cancel_all()
 
     def _refuse(self, error: Exception) -> None:

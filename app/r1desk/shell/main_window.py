@@ -255,13 +255,13 @@ class MainWindow(ConversationsWindow, ModelsWindow, PerformanceWindow, ServingWi
         new_chat = partial(self.sidebar.requested.emit, NewChat())
         for text, keys, chosen in (
             (tr("New chat"), "Ctrl+N", new_chat),
-            (tr("Next chat"), "Ctrl+PgDown", partial(self.sidebar.step, 1)),
-            (tr("Previous chat"), "Ctrl+PgUp", partial(self.sidebar.step, -1)),
+            (tr("Next chat"), "Ctrl+PgDown", partial(self.sidebar.list.step, 1)),
+            (tr("Previous chat"), "Ctrl+PgUp", partial(self.sidebar.list.step, -1)),
             (tr("Search chats"), "Ctrl+K", self._on_search),
             (tr("Trash"), "", self._on_trash),
         ):
             self.chats_menu.addAction(text, keys, chosen)
-        self.chats_menu.addAction(self.sidebar.name_action)
+        self.chats_menu.addAction(self.sidebar.menu.name)
 
     def entries(self) -> dict[str, list[QAction]]:
         """The menu's actions by the titles of its parts; those on the current chat among them."""

@@ -2,7 +2,7 @@
 
 import re
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import fields
 from pathlib import Path
 from typing import Annotated, Literal
@@ -132,8 +132,13 @@ class ConversationWriter:
         self._last: int | None = None
         self._folders: dict[str, list[int]] = defaultdict(list)
 
-    def write(self, store: Store, piece: ArchivedMessage | ArchivedConversation) -> None:
-        """Store a message, or end its conversation. Raises ArchiveUnreadable."""
+    def write(self, store: Store, pieces: Iterable[ArchivedMessage | ArchivedConversation]) -> None:
+        """Store messages, and end their conversations. Raises ArchiveUnreadable."""
+        with store.transaction():
+            for piece in pieces:
+                self._write(store, piece)
+
+    def _write(self, store: Store, piece: ArchivedMessage | ArchivedConversation) -> None:
         if self._conversation_id is None:
             self._conversation_id = store.conversations.create(hidden=True).id
             self.begun.append(self._conversation_id)

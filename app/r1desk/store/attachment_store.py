@@ -50,7 +50,6 @@ class AttachmentStore:
 
     @transactional
     def save_drafts(self, conversation_id: int | None, attachments: Sequence[Attachment]) -> None:
-        """Replace the files attached to unsent text."""
         self._db.execute(f"DELETE FROM attachments WHERE {_OF_DRAFT}", (conversation_id,))  # noqa: S608
         self._insert("conversation_id", conversation_id, attachments)
 
@@ -116,7 +115,6 @@ class AttachmentStore:
         )
 
     def in_folders(self) -> set[str]:
-        """The hashes of all documents of folders."""
         return {each.sha256 for each in self._where("folder_id IS NOT ?", None)}
 
     def used_documents(self) -> set[str]:

@@ -3,17 +3,17 @@
 import json
 import time
 from collections.abc import Iterable, Sequence, Set
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 from deepseek_r1.core import log
 from deepseek_r1.core.settings import SamplingSettings
+from r1desk.store.attachment_store import AttachmentStore, Documents
 from r1desk.store.database import Database, Row, transactional
 from r1desk.store.records import ConversationInfo, ConversationSettings, FolderInfo
 from r1desk.store.stored_text import (
     clean,
     json_of,
-    kept_path,
     one_line,
     parsed,
     text_of,
@@ -42,7 +42,6 @@ class KeyValueStore:
         self._db = db
 
     def get(self, key: str, default: Json = None) -> Json:
-        """The value under `key`, or `default`."""
         row = self._db.first(
             "SELECT CAST(value_json AS BLOB) FROM remembered WHERE key = ?", (key,)
         )
@@ -67,12 +66,10 @@ class KeyValueStore:
         )
 
     def ids(self, key: str) -> Set[int]:
-        """The ids that are marked under `key`."""
         stored = self.get(key)
         return {each for each in stored if type(each) is int} if isinstance(stored, list) else set()
 
     def mark(self, key: str, ids: Iterable[int], marked: bool) -> None:
-        """Mark ids under `key`, or no longer."""
         self.set(key, sorted(self.ids(key) | {*ids} if marked else self.ids(key) - {*ids}))
 
 
@@ -151,7 +148,6 @@ class ConversationStore:
         )
 
     def set_pinned(self, conversation_ids: Iterable[int], pinned: bool) -> None:
-        """Keep conversations above all others in the list, or not."""
         self._key_value.mark(_PINNED, conversation_ids, pinned)
 
     def set_unread(self, conversation_id: int, unread: bool) -> None:
@@ -244,7 +240,6 @@ class ConversationStore:
         )
 
     def settings(self, conversation_id: int) -> ConversationSettings:
-        """Model, system prompt and sampling of a conversation."""
         row = self._db.first(
             "SELECT CAST(model_path AS BLOB), CAST(system_prompt AS BLOB), "
             "CAST(sampling_json AS BLOB) FROM conversations WHERE id = ?",
@@ -255,7 +250,6 @@ class ConversationStore:
         return settings_of(*row)
 
     def save_settings(self, conversation_id: int, settings: ConversationSettings) -> None:
-        """Replace model, system prompt and sampling of a conversation."""
         self._db.execute(
             "UPDATE conversations SET model_path = ?, system_prompt = ?, sampling_json = ? "
             "WHERE id = ?",
@@ -263,14 +257,24 @@ class ConversationStore:
         )
 
 
+@dataclass(frozen=True, slots=True)
+class DeletedFolder:
+    """A folder that was deleted, with what was in it."""
+
+    folder: FolderInfo
+    inside: tuple[int, ...]  # ids of conversations
+    documents: Documents
+
+
 class FolderStore:
     """One level of folders. A conversation is in one of them, or in none."""
 
-    def __init__(self, db: Database, key_value: KeyValueStore) -> None:
-        self._db, self._key_value = db, key_value
+    def __init__(
+        self, db: Database, key_value: KeyValueStore, attachments: AttachmentStore
+    ) -> None:
+        self._db, self._key_value, self._attachments = db, key_value, attachments
 
     def infos(self) -> list[FolderInfo]:
-        """All folders, the oldest first."""
         rows = self._db.execute(
             "SELECT id, CAST(name AS BLOB), CAST(model_path AS BLOB), "
             "CAST(system_prompt AS BLOB), CAST(sampling_json AS BLOB) FROM folders ORDER BY id"
@@ -315,14 +319,21 @@ class FolderStore:
         )
 
     @transactional
-    def delete(self, folder_id: int) -> list[int]:
-        """Delete a folder. Its conversations are in none then; returns their ids."""
-        inside = self._db.execute("SELECT id FROM conversations WHERE folder_id = ?", (folder_id,))
-        self._db.execute("DELETE FROM folders WHERE id = ?", (folder_id,))
-        return [key for (key,) in inside]
+    def delete(self, folder: FolderInfo) -> DeletedFolder:
+        """Delete a folder with its documents. Its conversations are in none then."""
+        inside = self._db.execute("SELECT id FROM conversations WHERE folder_id = ?", (folder.id,))
+        documents = self._attachments.of_folder(folder.id)
+        self._db.execute("DELETE FROM folders WHERE id = ?", (folder.id,))
+        return DeletedFolder(folder, tuple(key for (key,) in inside), documents)
+
+    @transactional
+    def restore(self, deleted: DeletedFolder) -> None:
+        """Bring a deleted folder back."""
+        self.save(deleted.folder)
+        self._attachments.add_to_folder(deleted.folder.id, *deleted.documents)
+        self.move(deleted.inside, deleted.folder.id)
 
     def set_folded(self, folder_id: int, folded: bool) -> None:
-        """Remember whether the list shows what is in a folder."""
         self._key_value.mark(_FOLDED, [folder_id], folded)
 
 
@@ -337,8 +348,7 @@ def settings_of(path: bytes, prompt: bytes, sampling: bytes | None) -> Conversat
 
 def kept_settings(settings: ConversationSettings) -> tuple[str, str, str | None]:
     """Settings as the columns have them."""
-    path, prompt = kept_path(settings.model_path), clean(settings.system_prompt)
-    return path, prompt, json_of(settings.sampling)
+    return clean(settings.model_path), clean(settings.system_prompt), json_of(settings.sampling)
 
 
 def _info(row: Row, *, pinned: bool) -> ConversationInfo:

@@ -75,11 +75,9 @@ class Database:
         db.execute("BEGIN IMMEDIATE; COMMIT")  # takes the lock now, not at the first message
 
     def execute(self, sql: str, bindings: Bindings = ()) -> list[Row]:
-        """Run one statement and return its rows."""
         return list(self.rows(sql, bindings))
 
     def first(self, sql: str, bindings: Bindings = ()) -> Row | None:
-        """The first row, or None."""
         return next(iter(self.execute(sql, bindings)), None)
 
     def rows(self, sql: str, bindings: Bindings = ()) -> Iterator[Row]:

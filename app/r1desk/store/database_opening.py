@@ -130,7 +130,6 @@ def _open_writable(path: Path) -> tuple[Database, Opening]:
 
 
 def _checked(path: Path, *, thorough: bool) -> Database:
-    """The database of `path`, checked and up to date."""
     database = Database(path)
     try:
         version = _version(database)

@@ -24,56 +24,42 @@ class StoreError(R1Error):
 
 
 class StoreFull(StoreError):
-    """No space left on the drive, or a quota is used up."""
-
     what = N_("Your chats could not be saved: the drive is full.")
     why = N_("There is no space left for {path}.")
     todo = N_("Free some space and try again. What was saved before is safe.")
 
 
 class StoreReadOnly(StoreError):
-    """The profile can be read and not written."""
-
     what = N_("Your chats can be read but not changed.")
     why = N_("The system does not allow writing to {path}.")
     todo = N_("Check the permissions of this folder, or choose another profile folder.")
 
 
 class StoreDamaged(StoreError):
-    """The database is inconsistent. The next start sets it aside and recovers what it can."""
-
     what = N_("The file with your chats is damaged.")
     why = N_("The database reports: {detail}.")
     todo = N_("Restart R1 Desk: it keeps a copy of {path} and recovers the rest.")
 
 
 class StoreLocked(StoreError):
-    """Another program holds the database."""
-
     what = N_("Another program is using the file with your chats.")
     why = N_("{path} is locked, perhaps by a backup, a virus scan or a second window.")
     todo = N_("Close that program, or wait a moment and try again.")
 
 
 class StoreNewer(StoreError):
-    """Written by a later version of the application."""
-
     what = N_("Your chats were saved by a newer version of R1 Desk.")
     why = N_("{path} has format {found}; this version knows the formats up to {known}.")
     todo = N_("Update R1 Desk. Nothing was changed.")
 
 
 class StoreFailed(StoreError):
-    """The drive or the system failed in another way."""
-
     what = N_("The drive failed while reading or saving your chats.")
     why = N_("The system reports for {path}: {detail}.")
     todo = N_("Check that the drive is connected and healthy, then try again.")
 
 
 class ArchiveUnreadable(StoreError):
-    """A file that should hold conversations or prompts is of another kind, or damaged."""
-
     what = N_("There is nothing to import in this file.")
     why = N_("What was found: {detail}.")
     todo = N_(
@@ -82,31 +68,23 @@ class ArchiveUnreadable(StoreError):
 
 
 class ImportStopped(StoreError):
-    """The user stopped an import, or the application is closing."""
-
     what = N_("The import was stopped.")
     why = N_("Nothing was changed.")
 
 
 class ArchiveNotRead(StoreError):
-    """The system does not hand out a file to import."""
-
     what = N_("The file could not be read.")
     why = N_("The system reports for {path}: {detail}.")
     todo = N_("Check that the file is there and may be read. Nothing was changed.")
 
 
 class ArchiveNotWritten(StoreError):
-    """The system does not take a file to export."""
-
     what = N_("The export could not be written.")
     why = N_("The system reports for {path}: {detail}.")
     todo = N_("Choose another folder, or free some space there.")
 
 
 class ProfileInUse(StoreError):
-    """Another window holds the profile."""
-
     what = N_("This profile is already open in another window.")
     why = N_("R1 Desk is already running with {path}.")
     todo = N_("Use the window that is open, or close it first.")

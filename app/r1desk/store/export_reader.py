@@ -50,7 +50,6 @@ MAX_CONVERSATION_BYTES = 64 * 2**20
 MAX_MESSAGE_CHARACTERS = 10 * 2**20  # as many files as can be sent with one, and text
 SLICE_CHARACTERS = 2**16  # parsing a slice holds the interpreter, and the window, for 2 ms
 _HEAD_BYTES = 64 * 2**10
-_MOST_REASON = 100  # characters of the parser's sentence
 _CHUNK_BYTES = 2**20  # of a long text the parser reads all again with each
 
 Opener = Callable[[], IO[bytes]]
@@ -124,7 +123,7 @@ def read_export(path: Path, left_out: Counts) -> Iterator[ArchivedConversation]:
                         yield conversation
             except (ijson.JSONError, UnicodeDecodeError) as problem:
                 if has_begun or len(files) == 1:
-                    raise _another_kind(problem) from problem
+                    raise _another_kind() from problem
                 left_out[Omitted.DAMAGED] += 1
     if not is_known:
         raise _another_kind()
@@ -138,16 +137,12 @@ def read_prompts(path: Path) -> tuple[SavedPrompt, ...]:
         try:
             value = next(ijson.items(_Capped(file), "", use_float=True))
         except (ijson.JSONError, UnicodeDecodeError) as problem:
-            raise _another_kind(problem) from problem
+            raise _another_kind() from problem
     return tuple(_validated(PromptFile, value, path.name).prompts)
 
 
-def _another_kind(problem: Exception | None = None) -> ArchiveUnreadable:
-    reason = problem.args[0] if problem and problem.args else ""
-    if isinstance(reason, bytes) or isinstance(problem, UnicodeDecodeError):  # ijson has no text
-        reason = tr("it is not UTF-8")
-    why = f" ({reason.splitlines()[0][:_MOST_REASON]})" if reason else ""
-    return ArchiveUnreadable(detail=tr("another kind of file") + why)
+def _another_kind() -> ArchiveUnreadable:
+    return ArchiveUnreadable(detail=tr("another kind of file"))
 
 
 def _opener(path: Path) -> Opener:

@@ -62,7 +62,6 @@ def foreign_conversation(
 
 
 def _at(value: Any, path: str) -> Any:
-    """What is there; None where nothing is."""
     for step in path.split("."):
         value = value.get(step) if isinstance(value, dict) else None
     return value

@@ -21,6 +21,7 @@ from deepseek_r1.core.file_path import FilePath
 from deepseek_r1.core.i18n import tr
 from deepseek_r1.core.processes import ChildKind
 from r1desk.store.archive import (
+    ArchivedConversation,
     ArchivedMessage,
     ConversationBegins,
     ConversationWriter,
@@ -32,15 +33,13 @@ from r1desk.store.errors import ArchiveUnreadable, ImportStopped
 from r1desk.store.foreign_chats import Omitted
 from r1desk.store.prompt_store import SavedPrompt
 from r1desk.store.records import ChatMessage
-from r1desk.store.store import Store, StoreWork
+from r1desk.store.store import StoreWork
 
 SLICE_MESSAGES = 200
 FRAME_BYTES: Final = 64 * 2**20  # one message, if need be; a slice is 64 KiB
 MEMORY_BYTES: Final = 2**30
 
-RunInStore = Callable[[StoreWork[Any]], Any]  # does work and waits for its result
-# Reads an export from its beginning and gives each slice; returns what it left out.
-ReadExport = Callable[[Callable[[Sequence[Piece]], object]], Mapping[Omitted, int]]
+RunInStore = Callable[[StoreWork[Any]], Any]
 
 
 class ExportRequest(BaseModel):
@@ -82,27 +81,85 @@ class ImportedConversations:
     left_out: Mapping[Omitted, int] = field(default_factory=dict)
 
 
-def import_export(run: RunInStore, path: Path, stop: threading.Event) -> ImportedConversations:
-    """Import a file, a folder or a zip, as `import_conversations` does, with the same errors.
+class Import:
+    """Stores the conversations of one export as new ones, but for those that are here already.
 
-    Raises ImportStopped soon after `stop` was set, and ArchiveNotRead.
+    Such a one has the same messages from the same time. For a thread that may wait: `run` does work
+    in the store and waits for its result.
     """
 
-    def check_stop(_waited_s: float = 0.0) -> None:
-        if stop.is_set():
+    def __init__(self, run: RunInStore, stop: threading.Event) -> None:
+        self._run, self._stop = run, stop
+        self._writer = ConversationWriter()
+        self._here: defaultdict[float, list[int]] = defaultdict(list)
+        for info in run(lambda store: store.conversations.infos()):
+            self._here[info.created_at].append(info.id)
+        self._already_here, self._is_here = 0, False
+
+    def check_stop(self, _waited_s: float = 0.0) -> None:
+        """Raise ImportStopped once `stop` was set."""
+        if self._stop.is_set():
             raise ImportStopped
 
-    def read(give: Callable[[Sequence[Piece]], object]) -> Mapping[Omitted, int]:
-        def take(some: ExportSlice) -> None:
-            check_stop()
-            give(some.pieces)
+    def take(self, some: ExportSlice) -> None:
+        """Store the next slice. Raises ArchiveUnreadable, ImportStopped, errors of the store."""
+        self.check_stop()
+        new: list[ArchivedMessage | ArchivedConversation] = []
+        for piece in some.pieces:
+            if isinstance(piece, ConversationBegins):
+                alike = map(self._digest_of_stored, self._here[piece.created_at])
+                self._is_here = piece.digest in alike
+                self._already_here += self._is_here
+            elif not self._is_here:
+                new.append(piece)
+        if new:
+            self._run(lambda store: self._writer.write(store, new))
 
-        request = ExportRequest(path=str(path))
-        reply: ExportRead = child.ask(request, on_progress=take, on_wait=check_stop)
-        return reply.left_out
+    def _digest_of_stored(self, conversation_id: int) -> str:
+        return digest_of(self._stored(conversation_id))
 
-    with _reading_process() as child:
-        return import_conversations(run, read)
+    def _stored(self, key: int, after: int = 0) -> Iterator[ArchivedMessage]:
+        while nodes := self._some(key, after):
+            yield from map(archived_message, nodes)
+            after = nodes[-1].id
+
+    def _some(self, key: int, after: int) -> Sequence[ChatMessage]:
+        some: Sequence[ChatMessage] = self._run(
+            lambda store: store.messages.all_of(key, after, SLICE_MESSAGES)
+        )
+        return some
+
+    def finish(self, left_out: Mapping[Omitted, int]) -> ImportedConversations:
+        """Let what was stored be seen."""
+        self._run(self._writer.finish)
+        return ImportedConversations(tuple(self._writer.ids), self._already_here, left_out)
+
+    def undo(self) -> None:
+        """Delete what was stored; what is left the next start deletes."""
+        begun = self._writer.begun
+        with suppress(R1Error):
+            while self._run(lambda store: store.conversations.purge(begun, PURGED_AT_ONCE)):
+                pass
+
+
+def import_export(run: RunInStore, path: Path, stop: threading.Event) -> ImportedConversations:
+    """Import a file, a folder or a zip.
+
+    Raises ImportStopped soon after `stop` was set, ArchiveNotRead, ArchiveUnreadable, and errors of
+    the store; then nothing is stored.
+    """
+    importing = Import(run, stop)
+    try:
+        with _reading_process() as child:
+            read: ExportRead = child.ask(
+                ExportRequest(path=str(path)),
+                on_progress=importing.take,
+                on_wait=importing.check_stop,
+            )
+            return importing.finish(read.left_out)
+    except BaseException:
+        importing.undo()
+        raise
 
 
 def import_prompts(path: Path) -> tuple[SavedPrompt, ...]:
@@ -131,62 +188,9 @@ def _reading_process() -> Iterator[ChildCall]:
         raise ArchiveUnreadable(detail=str(error)) from error
 
 
-def import_conversations(run: RunInStore, read: ReadExport) -> ImportedConversations:
-    """Store the conversations of an export as new ones, but for those that are here already.
-
-    Such a one has the same messages from the same time. For a thread that may wait. Raises what
-    `read` raises, and ArchiveUnreadable; then, as after an error of the store, nothing is stored.
-    """
-    here: defaultdict[float, list[int]] = defaultdict(list)
-    for info in run(lambda store: store.conversations.infos()):
-        here[info.created_at].append(info.id)
-    writer = ConversationWriter()
-    already_here, is_here = 0, False
-
-    def take(pieces: Sequence[Piece]) -> None:
-        nonlocal already_here, is_here
-        new = []
-        for piece in pieces:
-            if isinstance(piece, ConversationBegins):
-                alike = (digest_of(_stored(run, key)) for key in here[piece.created_at])
-                is_here = piece.digest in alike
-                already_here += is_here
-            elif not is_here:
-                new.append(piece)
-
-        def write(store: Store) -> None:
-            with store.transaction():
-                for piece in new:
-                    writer.write(store, piece)
-
-        if new:
-            run(write)
-
-    try:
-        left_out = read(take)
-        run(writer.finish)
-    except BaseException:
-        with suppress(R1Error):  # else the next start does it
-            while run(lambda store: store.conversations.purge(writer.begun, PURGED_AT_ONCE)):
-                pass
-        raise
-    return ImportedConversations(tuple(writer.ids), already_here, left_out)
-
-
 def digest_of(messages: Iterable[ArchivedMessage]) -> str:
     """A short form of what makes conversations alike."""
     digest = hashlib.sha256()
     for each in messages:
         digest.update(repr((each.role, each.created_at, each.thinking, each.content)).encode())
     return digest.hexdigest()
-
-
-def _stored(run: RunInStore, conversation_id: int) -> Iterator[ArchivedMessage]:
-    last = 0
-
-    def some(store: Store) -> list[ChatMessage]:
-        return store.messages.all_of(conversation_id, last, SLICE_MESSAGES)
-
-    while nodes := run(some):
-        yield from map(archived_message, nodes)
-        last = nodes[-1].id

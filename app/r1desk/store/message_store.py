@@ -94,7 +94,6 @@ class MessageStore:
         return self._versions(self.get(message_id).conversation_id)[message_id]
 
     def _versions(self, conversation_id: int) -> dict[int, list[int]]:
-        """The `siblings` of each message of a conversation, in one query."""
         rows = self._db.execute(
             "SELECT id, parent_id FROM messages WHERE conversation_id = ? ORDER BY id",
             (conversation_id,),

@@ -38,7 +38,6 @@ class PromptStore:
         self._db = db
 
     def all(self) -> tuple[SavedPrompt, ...]:
-        """All prompts, by their names."""
         rows = self._db.execute("SELECT CAST(name AS BLOB), CAST(content AS BLOB) FROM prompts")
         prompts = (
             SavedPrompt.model_construct(name=text_of(name), content=text_of(content))
@@ -57,7 +56,6 @@ class PromptStore:
 
     @transactional
     def add(self, *prompts: SavedPrompt) -> tuple[SavedPrompt, ...]:
-        """Add those that are not there yet."""
         for prompt in prompts:
             self._db.execute(
                 "INSERT INTO prompts (name, content) SELECT ?1, ?2 WHERE NOT EXISTS "
@@ -68,7 +66,6 @@ class PromptStore:
 
     @transactional
     def remove(self, prompt: SavedPrompt) -> tuple[SavedPrompt, ...]:
-        """Delete one, if it is there."""
         self._db.execute(
             "DELETE FROM prompts WHERE name = ? AND content = ?",
             (clean(prompt.name), clean(prompt.content)),

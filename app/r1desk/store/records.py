@@ -89,7 +89,6 @@ class AnswerSources(BaseModel):
         return self.model_copy(update={"sent": sent, "shown": tuple(each.n for each in found)})
 
     def listed(self, answer: str) -> tuple[Source, ...]:
-        """The sources of the answer, the best first."""
         if self.shown is None:
             return listed(answer, self.sent, self.question)
         sent = {each.n: each for each in self.sent}
@@ -111,7 +110,6 @@ class AnswerSources(BaseModel):
         return best_sentence(source.passage.text, claim, self.question)
 
     def passages(self) -> tuple[Source, ...]:
-        """Those of documents that were searched."""
         return tuple(s for s in self.sent if s.passage.sha256 not in self.documents)
 
     def names(self) -> dict[int, str]:
@@ -168,12 +166,10 @@ class ChatMessage:
 
     @property
     def is_answer(self) -> bool:
-        """True for what a model wrote."""
         return self.role == Role.ASSISTANT
 
     @property
     def error_text(self) -> str:
-        """Why the answer failed, for people."""
         return self.error.text() if self.error is not None else ""
 
 

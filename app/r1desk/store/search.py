@@ -45,7 +45,6 @@ class Query:
 
     @property
     def pattern(self) -> re.Pattern[str]:
-        """Finds the words in a text; the longest first, so that marks do not split."""
         terms = sorted(self.terms, key=len, reverse=True)
         return re.compile("|".join(map(re.escape, terms)), re.IGNORECASE)
 

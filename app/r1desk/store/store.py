@@ -46,7 +46,6 @@ class Profile(AbstractContextManager["Profile"]):
 
     @property
     def database(self) -> Path:
-        """The file with the conversations."""
         return self.folder / "conversations.db"
 
     @classmethod
@@ -96,9 +95,9 @@ class Store(AbstractContextManager["Store"]):
         self._db, self.opening = open_database(path)
         self.key_value = KeyValueStore(self._db)
         self.conversations = ConversationStore(self._db, self.key_value)
-        self.folders = FolderStore(self._db, self.key_value)
         self.messages = MessageStore(self._db)
         self.attachments = self.messages.attachments
+        self.folders = FolderStore(self._db, self.key_value, self.attachments)
         self.prompts = PromptStore(self._db)
         self.branches = BranchStore(self._db, self.messages, self.conversations)
         if self.opening.problem is None:

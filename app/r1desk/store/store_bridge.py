@@ -44,11 +44,9 @@ class StoreBridge(QObject):
         self.call(lambda store: change(store) if store.writable else None)
 
     def remember_value(self, key: str, value: object) -> None:
-        """Keep a value of the profile that nobody asked for."""
         self.remember(lambda store: store.key_value.set(key, value))
 
     def value(self, key: str) -> Later[Any]:
-        """Await a value of the profile; None where there is none."""
         return self.ask(lambda store: store.key_value.get(key))
 
     def ask(

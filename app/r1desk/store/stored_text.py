@@ -54,14 +54,6 @@ def clean(text: str) -> str:
     return text.replace("\0", "\u2400")
 
 
-def kept_path(path: str) -> str:
-    """`path` as the store keeps it; nothing where its bytes are no text.
-
-    What `clean` would make of it is the name of another file, or of none.
-    """
-    return path if clean(path) == path else ""
-
-
 def one_line(text: str, characters: int = PREVIEW_CHARACTERS) -> str:
     """The beginning of `text` with all white space as single spaces."""
     return " ".join(text[: characters * 4].split())[:characters]

@@ -184,7 +184,6 @@ class ConversationList(QTreeView):
             index = self.indexBelow(index)
 
     def first_conversation(self) -> QModelIndex:
-        """The first conversation in sight, or an invalid index."""
         return next(self._conversations(), QModelIndex())
 
     def step(self, delta: int) -> None:
@@ -244,7 +243,6 @@ class ConversationList(QTreeView):
             self.menu_wanted.emit(index, at if by_keys else event.globalPos())
 
     def answers_in(self, row: Row) -> bool:
-        """Whether an answer is being written in this conversation."""
         return row.conversation_id is not None and row.conversation_id == self.rows.answering
 
     def _has_menu(self, index: QModelIndex) -> bool:

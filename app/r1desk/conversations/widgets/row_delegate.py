@@ -60,12 +60,11 @@ class RowDelegate(QStyledItemDelegate):
         is_folder = row.folder_id is not None
         unfolded = bool(option.state & QStyle.StateFlag.State_Open)
         self._paint_background(painter, option, index, unfolded=unfolded)
-        text, sign, dim = "text", "accent", "text_dim"
         box = option.rect.adjusted(PADDING_PX, PADDING_PX, -PADDING_PX, -PADDING_PX)
         middle = box.top() + option.fontMetrics.height() // 2
         if is_folder:
             for name in ("chevron-down" if unfolded else "chevron-right", "folder"):
-                self._paint_icon(painter, name, dim, QPoint(box.left() + ICON_PX // 2 - 3, middle))
+                self._paint_icon(painter, name, QPoint(box.left() + ICON_PX // 2 - 3, middle))
                 box.setLeft(box.left() + ICON_PX + 2)
         elif index.parent().isValid():
             box.setLeft(box.left() + 2 * ICON_PX + 4)
@@ -73,7 +72,7 @@ class RowDelegate(QStyledItemDelegate):
         inside = sum(not child.is_new for child in row.children)
         aside = row.date or (str(inside) if inside else "")
         if hovered or index == self.outlined:
-            self._paint_icon(painter, "more", dim, QPoint(box.right() - ICON_PX // 2, middle))
+            self._paint_icon(painter, "more", QPoint(box.right() - ICON_PX // 2, middle))
             box.setRight(box.right() - MORE_PX + PADDING_PX)
             aside = ""
         state = RowState.NONE if is_folder and unfolded else index.data(ItemRole.STATE)
@@ -81,21 +80,14 @@ class RowDelegate(QStyledItemDelegate):
             box.setRight(box.right() - 2 * DOT_PX)
             place = QRect(0, 0, 2 * DOT_PX - 2, 2 * DOT_PX - 2)
             place.moveCenter(QPoint(box.right() + DOT_PX, middle))
-            paint_state(painter, place, state, QColor(getattr(tokens(), sign)))
-        self._paint_text(painter, option, box, row, aside=aside, colours=(text, dim))
+            paint_state(painter, place, state)
+        self._paint_text(painter, option, box, row, aside)
 
     def _paint_text(
-        self,
-        painter: QPainter,
-        option: QStyleOptionViewItem,
-        box: QRect,
-        row: Row,
-        *,
-        aside: str,
-        colours: tuple[str, str],
+        self, painter: QPainter, option: QStyleOptionViewItem, box: QRect, row: Row, aside: str
     ) -> None:
         """The title with a date or a number beside it, and the snippet below."""
-        text, dim = (QColor(getattr(tokens(), colour)) for colour in colours)
+        text, dim = QColor(tokens().text), QColor(tokens().text_dim)
         small, font = scaled(option.font, SMALL), QFont(option.font)
         line = QRect(box.left(), box.top(), box.width(), option.fontMetrics.height())
         painter.setPen(dim)
@@ -110,10 +102,10 @@ class RowDelegate(QStyledItemDelegate):
         painter.setPen(dim if row.is_new else text)
         paint_marked(painter, line, row.title, (), font)
 
-    def _paint_icon(self, painter: QPainter, name: str, colour: str, middle: QPoint) -> None:
+    def _paint_icon(self, painter: QPainter, name: str, middle: QPoint) -> None:
         place = QRect(0, 0, ICON_PX, ICON_PX)
         place.moveCenter(middle)
-        icon(name, colour).paint(painter, place)
+        icon(name, "text_dim").paint(painter, place)
 
     def _paint_background(
         self, painter: QPainter, option: QStyleOptionViewItem, index: Index, *, unfolded: bool
@@ -141,11 +133,12 @@ class RowDelegate(QStyledItemDelegate):
         return editor
 
 
-def paint_state(painter: QPainter, box: QRect, state: RowState, colour: QColor) -> None:
+def paint_state(painter: QPainter, box: QRect, state: RowState) -> None:
     """The sign of a state: a ring around an answer's dot, a clock, or the dot of what is unread."""
     if state is RowState.QUEUED:
         icon("clock", "accent").paint(painter, box)
         return
+    colour = QColor(tokens().accent)
     painter.setPen(Qt.PenStyle.NoPen)
     painter.setBrush(colour)
     painter.drawEllipse(QPointF(box.center()), DOT_PX / 2, DOT_PX / 2)

@@ -49,7 +49,6 @@ class RowMenu(QObject):
         return action
 
     def _ask_in(self, menu: QMenu, text: str, intent: Intent, picture: str = "") -> QAction:
-        """Add an entry to a menu that asks for something."""
         action = menu.addAction(text)
         if picture:
             action.setIcon(icon(picture))
@@ -108,7 +107,6 @@ class RowMenu(QObject):
         menu.popup(position)
 
     def _add_settings(self, menu: QMenu, folder: int) -> None:
-        """What new chats in a folder begin with."""
         known, everywhere = {f.id: f.settings for f in self.folders}, ConversationSettings()
         take = intents.SetFolderSettings(folder, as_shown=True)
         self._ask_in(menu, tr("Use this chat's settings for new chats"), take, "settings")
@@ -128,7 +126,6 @@ class RowMenu(QObject):
             menu.popup(self._view.viewport().mapToGlobal(place))
 
     def _folder_menu(self, parent: QWidget) -> QMenu:
-        """Every folder, the way out of one, and a new one."""
         menu = QMenu(self._move.text(), parent, icon=self._move.icon())
         menu.setAccessibleName(menu.title())
         menu.menuAction().setShortcut(self._move.shortcut())

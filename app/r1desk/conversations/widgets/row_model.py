@@ -120,7 +120,6 @@ class RowModel(QAbstractItemModel):
         return NO_INDEX
 
     def index_of_folder(self, folder_id: int) -> QModelIndex:
-        """The row of a folder, or an invalid index."""
         places = (at for at, row in enumerate(self._rows) if row.folder_id == folder_id)
         return next((self.index(at) for at in places), NO_INDEX)
 
@@ -151,7 +150,6 @@ class RowModel(QAbstractItemModel):
         return 1
 
     def headerData(self, _section: int, _way: Qt.Orientation, role: int = 0) -> str | None:
-        """Name the column, which is not shown, for screen readers."""
         return tr("Chats") if role == Qt.ItemDataRole.DisplayRole else None
 
     def data(self, index: Index, role: int = Qt.ItemDataRole.DisplayRole) -> Any:

@@ -85,9 +85,7 @@ class Sidebar(QWidget):
         self.search.escape_pressed.connect(self.end_search)
         self.list = ConversationList(self.requested.emit)
         self.list.left_upwards.connect(self.focus_search)
-        self.step = self.list.step  # to the next conversation, or the one before
         self.menu = RowMenu(self.list, self.requested.emit)
-        self.name_action = self.menu.name  # in the menu of the window too
         self.nothing = text_label("", "dim")
         self.nothing.setAlignment(Qt.AlignmentFlag.AlignCenter)
         self.trash_button = with_properties(
@@ -176,13 +174,11 @@ class Sidebar(QWidget):
 
     @Slot()
     def focus_search(self) -> None:
-        """Put the cursor into the search field."""
         self.search.setFocus()
         self.search.selectAll()
 
     @Slot()
     def end_search(self) -> None:
-        """Show the whole list again."""
         self.search.clear()
         self.trash_button.setChecked(False)
         self._on_search()
@@ -206,7 +202,6 @@ class Sidebar(QWidget):
 
     @Slot()
     def _on_trash(self) -> None:
-        """Show the trash, or the list again."""
         with QSignalBlocker(self.search):
             self.search.clear()
         self._shows_trashed = False
