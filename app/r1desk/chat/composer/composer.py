@@ -23,9 +23,8 @@ from r1desk.chat.composer.flat_buttons import PromptSizeButton, TemplateButton, 
 from r1desk.chat.text import display_text as fit
 from r1desk.chat.text.attachment_chip import AttachmentChip, AttachmentRow, Chip, ChipButton
 from r1desk.chat.text.buttons import RoundButton, icon_button
-from r1desk.chat.text.colours import chat_colours
 from r1desk.chat.text.markdown_blocks import first_address
-from r1desk.chat.text.text_style import column_span
+from r1desk.chat.text.text_style import chat_colours, column_span
 from r1desk.chat.values import intents
 from r1desk.chat.values.prompt import PromptSize
 from r1desk.platform.qt_application import application

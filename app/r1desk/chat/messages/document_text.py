@@ -13,8 +13,8 @@ from PySide6.QtWidgets import QTextEdit
 
 from deepseek_r1.documents.document import BETWEEN_BLOCKS, PICTURE_MARK, Passage, Place
 from r1desk.chat.text import display_text as fit
-from r1desk.chat.text.colours import chat_colours
 from r1desk.chat.text.editor import PlainEdit
+from r1desk.chat.text.text_style import chat_colours
 from r1desk.theme.fonts import mono
 
 _SLICE = 40_000  # characters that are added at a time

@@ -1,21 +1,20 @@
 """The bars above a conversation: the one to find text in it, and its system prompt."""
 
 from PySide6.QtCore import QEvent, QSize, Qt, QTimer, Signal, Slot
-from PySide6.QtGui import QKeyEvent, QPainter, QPaintEvent, QPalette, QPen
-from PySide6.QtWidgets import QHBoxLayout, QLabel, QLineEdit, QSizePolicy, QWidget
+from PySide6.QtGui import QKeyEvent, QPalette
+from PySide6.QtWidgets import QFrame, QHBoxLayout, QLabel, QLineEdit, QSizePolicy, QWidget
 
 from deepseek_r1.core.i18n import tr
 from r1desk.chat.text import display_text as fit
 from r1desk.chat.text.buttons import icon_button
-from r1desk.chat.text.colours import chat_colours
 from r1desk.chat.text.editor import takes_escape
+from r1desk.theme import set_role
 from r1desk.theme.fonts import scaled
 from r1desk.widgets.layouts import filled
 from r1desk.widgets.text_label import ElidedLabel, call_with
 
 DELAY_MS = 150
 MAX_CHARACTERS = 400
-TOP_PX = 5  # above the frame of the system prompt
 
 
 class FindField(QLineEdit):
@@ -111,16 +110,18 @@ class FindBar(QWidget):
             self.stepped.emit(delta)
 
 
-class InstructionsChip(QWidget):
+class InstructionsChip(QFrame):
     """Shows the system prompt in one line, all of it in its tooltip; hidden while it is empty."""
 
     def __init__(self, parent: QWidget) -> None:
         super().__init__(parent)
+        self.setObjectName("instructions")
+        set_role(self, "card")
         self.label = ElidedLabel(self)
         self.label.setTextFormat(Qt.TextFormat.PlainText)
         self.label.setFont(scaled(self.font(), 0.88))
         self.setSizePolicy(QSizePolicy.Policy.Preferred, QSizePolicy.Policy.Fixed)
-        filled(QHBoxLayout(self), self.label, margins=(12, 3 + TOP_PX, 12, 3))
+        filled(QHBoxLayout(self), self.label, margins=(12, 3, 12, 3))
         self.hide()
 
     def set_instructions(self, text: str) -> None:
@@ -136,10 +137,3 @@ class InstructionsChip(QWidget):
         parent = self.parentWidget()
         most = parent.width() - 32 if parent is not None else hint.width()
         return QSize(min(hint.width(), most), hint.height())
-
-    def paintEvent(self, _event: QPaintEvent) -> None:
-        colours = chat_colours()
-        painter = QPainter(self)
-        painter.setRenderHint(QPainter.RenderHint.Antialiasing)
-        painter.setPen(QPen(colours.edge, 1))
-        painter.drawRoundedRect(self.rect().adjusted(0, TOP_PX, -1, -1), 9, 9)

@@ -20,12 +20,11 @@ from deepseek_r1.core.i18n import tr
 from r1desk.chat.formulas.formula_service import FormulaService
 from r1desk.chat.messages.answer_view import AnswerView
 from r1desk.chat.messages.editable_message import MessageTools
-from r1desk.chat.messages.message_list import MessageList
-from r1desk.chat.messages.message_positions import MessageView, estimated_height
+from r1desk.chat.messages.message_list import MessageList, MessageView
 from r1desk.chat.messages.stats_line import ReadingEstimate, reading_line
 from r1desk.chat.messages.text_finder import TextFinder
 from r1desk.chat.messages.top_bars import FindBar, InstructionsChip
-from r1desk.chat.messages.user_view import UserView
+from r1desk.chat.messages.user_view import UserView, folded_text
 from r1desk.chat.messages.welcome import Welcome
 from r1desk.chat.text.buttons import text_button
 from r1desk.chat.text.message_selection import MESSAGE
@@ -41,6 +40,7 @@ from r1desk.widgets.text_label import call_with
 STYLE_SHEET = """
 QTextBrowser, QTextBrowser:focus, QTextEdit#code, QTextEdit#code:focus {
   border: none; padding: 0; margin: 0; background: transparent; border-radius: 0; }
+#instructions { margin-top: 5px; }
 """
 
 
@@ -287,7 +287,13 @@ class ChatView(QWidget):
         return view
 
     def _estimate(self, message_id: int, width: int) -> int:
-        return estimated_height(self._messages[message_id], width, self._style.em_px)
+        """About how high a message will be, in pixels."""
+        message, em_px = self._messages[message_id], self._style.em_px
+        content = message.content if message.is_answer else folded_text(message.content)
+        per_line = max(10.0, width / (em_px * 0.43))
+        lines = content.count("\n") * 0.8 + len(content) / per_line + 1
+        extra = 2.2 + (1.8 if message.thinking else 0.0) + (6.0 if message.error_text else 0.0)
+        return round((lines * 1.4 + extra) * em_px)
 
     # ---- events of Qt
 
