@@ -12,9 +12,8 @@ from PySide6.QtWidgets import QHBoxLayout, QSpinBox, QToolButton, QVBoxLayout, Q
 from deepseek_r1.core.i18n import tr
 from deepseek_r1.documents.document import PICTURE_MARK, Passage, Place
 from deepseek_r1.documents.page_drawing import DrawnPage
-from r1desk.chat.messages.document_text import DocumentText
-from r1desk.chat.messages.page_sheet import PageSheet
-from r1desk.chat.messages.top_bars import FindField
+from r1desk.chat.messages.document_views import DocumentText, PageSheet
+from r1desk.chat.messages.text_finder import FindField
 from r1desk.chat.text import display_text as fit
 from r1desk.chat.text.buttons import icon_button
 from r1desk.widgets.layouts import filled, put_inside, with_properties
