@@ -143,7 +143,6 @@ class Composer(QWidget):
     # ---- text
 
     def text(self) -> str:
-        """All that would be sent."""
         typed = self.editor.toPlainText()
         return f"{typed}\n\n{self._large}" if typed and self._large else typed or self._large
 
@@ -185,7 +184,6 @@ class Composer(QWidget):
         ]
 
     def clear(self) -> None:
-        """Empty the box."""
         self.set_text("")
 
     def flush_draft(self) -> None:
@@ -393,5 +391,4 @@ class Composer(QWidget):
         painter.drawRoundedRect(self.box().adjusted(inset, inset, -inset, -inset), 14, 14)
 
     def box(self) -> QRectF:
-        """The frame's outer edge."""
         return QRectF(self.rect()).adjusted(self._side(), 0, -self._side(), 0)

@@ -127,12 +127,10 @@ class DocumentPane(QWidget):
         self._show_kind()
 
     def show_passage(self, passage: Passage, marked: str) -> None:
-        """Show a passage, with this part of it marked."""
         number = max(0, min(passage.number, len(self._passages) - 1))
         self._go_to(number, PICTURE_MARK.sub("", marked))
 
     def show_page(self, number: int, page: DrawnPage) -> None:
-        """A page that was wanted has been drawn."""
         if number == self.page.value():
             self.sheet.show_page(page)
             self._has_dots = bool(page.doubtful)
@@ -192,7 +190,6 @@ class DocumentPane(QWidget):
             super().keyPressEvent(event)
 
     def _go_to(self, number: int, marked: str = "") -> None:
-        """Show a passage, with a part of it marked."""
         self._number, self._marked = number, marked
         if self._is_drawn:
             self._show_page(number)
@@ -223,7 +220,6 @@ class DocumentPane(QWidget):
 
     @Slot(int)
     def _on_stepped(self, step: int) -> None:
-        """Show the next match, or the one before; behind the last comes the first."""
         text, found = self.find_field.text(), True
         if text.strip() and self._is_drawn:
             found = self._find_page(text, step)

@@ -75,7 +75,6 @@ class DocumentText(PlainEdit):
         self.verticalScrollBar().valueChanged.connect(self._on_scrolled)
 
     def show_passages(self, passages: Sequence[Passage]) -> None:
-        """Show this text from its beginning."""
         self._passages, self._starts, self._wanted = passages, [], None
         self.setPlainText("")
         self._filling.start()
@@ -115,7 +114,6 @@ class DocumentText(PlainEdit):
 
     @Slot()
     def _fill(self) -> None:
-        """Add the next passages."""
         cursor, added = QTextCursor(self.document()), 0
         cursor.movePosition(QTextCursor.MoveOperation.End)
         cursor.beginEditBlock()
@@ -155,7 +153,6 @@ class DocumentText(PlainEdit):
         return f"{gap}— {label} —{BETWEEN_BLOCKS}" if label else gap
 
     def _place_of(self, number: int, marked: str) -> tuple[int, int] | None:
-        """The positions of a text of a passage that is shown."""
         if not marked:
             return None
         cursor, start = QTextCursor(self.document()), self._starts[number]
@@ -327,7 +324,6 @@ class PageSheet(QScrollArea):
         self.turned.emit(1 if down else -1)
 
     def resizeEvent(self, event: QResizeEvent) -> None:
-        """Have the page drawn anew, once the width stays."""
         super().resizeEvent(event)
         if event.size().width() != event.oldSize().width():
             self.settled.start()

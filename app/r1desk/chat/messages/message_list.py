@@ -112,12 +112,10 @@ class MessageList(QScrollArea):
         self.place()
 
     def view(self, key: int) -> MessageView | None:
-        """The widget of a message, if it is built."""
         position = self._by_key.get(key)
         return position.view if position else None
 
     def build_now(self, key: int) -> MessageView:
-        """The widget of a message, built if need be."""
         position = self._by_key[key]
         self._build_position(position)
         self.place()
@@ -130,7 +128,6 @@ class MessageList(QScrollArea):
 
     @property
     def editing(self) -> bool:
-        """True while the editor of a message is open."""
         return any(position.view and position.view.editor for position in self._positions)
 
     @property
@@ -140,7 +137,6 @@ class MessageList(QScrollArea):
     # ---- scrolling
 
     def to_end(self) -> None:
-        """Go to the end and stay there."""
         self._following = True
         self.place()
 
@@ -152,7 +148,6 @@ class MessageList(QScrollArea):
         self.verticalScrollBar().setValue(position.top + below_px - above)
 
     def top_key(self) -> int | None:
-        """The message at the upper edge of the screen."""
         position = _position_at(self._positions, self.verticalScrollBar().value())
         return position.key if position else None
 
@@ -307,7 +302,6 @@ class MessageList(QScrollArea):
             self._later.start()
 
     def grew(self, key: int) -> None:
-        """A message got more to show."""
         self._by_key[key].width = 0
         self.place()
 
@@ -320,7 +314,6 @@ class MessageList(QScrollArea):
                 position.view.reveal_footer()
 
     def resizeEvent(self, event: QResizeEvent) -> None:
-        """Wrap anew."""
         super().resizeEvent(event)
         self.place()
 
@@ -337,7 +330,6 @@ class MessageList(QScrollArea):
 
 
 def _position_at(positions: Sequence[MessagePosition], y: int) -> MessagePosition | None:
-    """The message at a height of the column."""
     index = bisect_right(positions, y, key=attrgetter("top"))
     return positions[max(0, index - 1)] if positions else None
 

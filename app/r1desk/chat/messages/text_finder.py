@@ -35,7 +35,6 @@ class FindField(QLineEdit):
         return takes_escape(event) or super().event(event)
 
     def keyPressEvent(self, event: QKeyEvent) -> None:
-        """Enter, Up and Down step through the matches."""
         back = bool(event.modifiers() & Qt.KeyboardModifier.ShiftModifier)
         match event.key():
             case Qt.Key.Key_Return | Qt.Key.Key_Enter:
@@ -81,7 +80,6 @@ class FindBar(QWidget):
         self.hide()
 
     def open_bar(self) -> None:
-        """Show the bar and put the cursor into it."""
         self.show()
         self.field.setFocus()
         self.field.selectAll()
@@ -89,7 +87,6 @@ class FindBar(QWidget):
 
     @Slot()
     def close_bar(self) -> None:
-        """Hide the bar and remove the marks."""
         if not self.isHidden():
             self._delay.stop()
             self.hide()
@@ -97,7 +94,6 @@ class FindBar(QWidget):
             self.closed.emit()
 
     def show_count(self, count: int) -> None:
-        """The number of matches, shown while there is something to look for."""
         text = tr("{count} found", count=f"{count:,}") if self.field.text().strip() else ""
         self._count.setText(text)
 
@@ -166,7 +162,6 @@ class TextFinder(QObject):
         self._show(self._found[position % len(self._found)], 0 if delta > 0 else LAST)
 
     def clear(self) -> None:
-        """Remove all marks."""
         self._unmark()
         self._pattern, self._found = None, []
 

@@ -80,7 +80,6 @@ class UserView(EditableMessage):
 
     @Slot()
     def unfold(self) -> None:
-        """Show all of the text."""
         if self.more:
             discard(self.more)
             self.more = None

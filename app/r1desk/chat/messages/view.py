@@ -137,7 +137,6 @@ class ChatView(QWidget):
 
     @property
     def messages(self) -> list[ChatMessage]:
-        """The messages shown, first one first."""
         return list(self._messages.values())
 
     @Slot()
@@ -195,7 +194,6 @@ class ChatView(QWidget):
                 view.set_last(key == last)
 
     def view(self, message_id: int) -> MessageView | None:
-        """The widget of a message, if it is built."""
         return self.column.view(message_id)
 
     @Slot(int, str)
@@ -214,7 +212,6 @@ class ChatView(QWidget):
         self.find_bar.show_count(self._finder.find(self.messages, text))
 
     def edit_last(self) -> None:
-        """Open the editor of the user's last message."""
         for message in reversed(self._messages.values()):
             if not message.is_answer:
                 self.column.show_key(message.id)

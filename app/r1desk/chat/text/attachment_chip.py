@@ -60,7 +60,6 @@ class Chip:
 
     @property
     def label(self) -> str:
-        """The name and the notes."""
         return " · ".join([short_name(self.name), *self.notes])
 
 

@@ -55,7 +55,6 @@ class MarkdownBlock:
 
     @property
     def is_table(self) -> bool:
-        """True for a table that is not inside of something else."""
         return bool(self.tokens) and self.tokens[0].type == "table_open"
 
     @property
@@ -103,7 +102,6 @@ class BlockSplitter:
         return [_block(group, open_end=open_end and group is groups[-1]) for group in groups]
 
     def finish(self) -> list[MarkdownBlock]:
-        """No more text: the rest is final."""
         done = self._advance()
         if self._fence:
             lines = self._pending.split("\n")

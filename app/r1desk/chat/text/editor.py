@@ -30,7 +30,6 @@ class PlainEdit(QPlainTextEdit):
     """A plain text box that never wraps a word too long to wrap in time."""
 
     def setPlainText(self, text: str) -> None:
-        """Show `text`, in the wrapping that it can bear."""
         longest = max((len(line) for line in text.split("\n")), default=0)
         mode = QPlainTextEdit.LineWrapMode
         long = longest > fit.MAX_WORD * 5
@@ -55,26 +54,35 @@ def takes_escape(event: QEvent) -> bool:
 
 
 class MessageField(PlainEdit):
-    """A text box in which Enter sends and Shift+Enter breaks the line."""
+    """A text box in which Enter sends and Shift+Enter breaks the line.
+
+    With `saves`, Enter breaks the line and Ctrl+Enter saves.
+    """
 
     sent = Signal()  # Enter or Ctrl+Enter
     escaped = Signal()  # Escape
 
-    def __init__(self, parent: QWidget) -> None:
+    def __init__(self, parent: QWidget, *, saves: bool = False) -> None:
         super().__init__(parent)
+        self._saves = saves
         self._composing = False  # an input method shows a word that is not chosen yet
 
     def event(self, event: QEvent) -> bool:
-        """Take Escape, and Ctrl+Del in a text; leave the window an idle Ctrl+Z."""
+        """Take Escape, Ctrl+Del in a text, a Ctrl+Enter that saves; leave an idle Ctrl+Z."""
         keys, document = QKeySequence.StandardKey, self.document()
         if event.type() == QEvent.Type.ShortcutOverride and isinstance(event, QKeyEvent):
             if event.matches(keys.Undo) and not document.isUndoAvailable():
                 event.ignore()
                 return False
-            if event.matches(keys.DeleteEndOfWord) and not document.isEmpty():
+            deletes = event.matches(keys.DeleteEndOfWord) and not document.isEmpty()
+            if deletes or (self._saves and self._sends(event)):
                 event.accept()
                 return True
         return takes_escape(event) or super().event(event)
+
+    def _sends(self, event: QKeyEvent) -> bool:
+        control = Qt.KeyboardModifier.ControlModifier
+        return event.key() in _ENTER and (not self._saves or bool(event.modifiers() & control))
 
     def inputMethodEvent(self, event: QInputMethodEvent) -> None:
         self._composing = bool(event.preeditString())
@@ -82,7 +90,7 @@ class MessageField(PlainEdit):
 
     def keyPressEvent(self, event: QKeyEvent) -> None:
         """Enter belongs to the input method while it composes a word."""
-        if event.key() in _ENTER:
+        if self._sends(event):
             if self._composing:
                 event.ignore()
             elif event.modifiers() & Qt.KeyboardModifier.ShiftModifier:
@@ -96,28 +104,6 @@ class MessageField(PlainEdit):
             super().keyPressEvent(event)
 
 
-def _saves(event: QKeyEvent) -> bool:
-    return event.key() in _ENTER and bool(event.modifiers() & Qt.KeyboardModifier.ControlModifier)
-
-
-class AnswerField(MessageField):
-    """A text box in which Enter breaks the line and Ctrl+Enter saves."""
-
-    def event(self, event: QEvent) -> bool:
-        """Take Ctrl+Enter from the window, whose shortcut it is for *Answer now*."""
-        override = event.type() == QEvent.Type.ShortcutOverride
-        if override and isinstance(event, QKeyEvent) and _saves(event):
-            event.accept()
-        return super().event(event)
-
-    def keyPressEvent(self, event: QKeyEvent) -> None:
-        """Enter without Ctrl is a letter like others."""
-        if event.key() in _ENTER and not _saves(event):
-            PlainEdit.keyPressEvent(self, event)
-        else:
-            super().keyPressEvent(event)
-
-
 class MessageEditor(QWidget):
     """A text box with Send and Cancel, which Esc presses too."""
 
@@ -126,7 +112,7 @@ class MessageEditor(QWidget):
     def __init__(self, text: str, parent: QWidget, *, saves: bool = False) -> None:
         """`saves`: an answer is changed; Enter breaks the line there, Ctrl+Enter saves."""
         super().__init__(parent)
-        self._field = AnswerField(self) if saves else MessageField(self)
+        self._field = MessageField(self, saves=saves)
         self._field.setPlainText(text)
         self._field.setAccessibleName(tr("Edit the answer") if saves else tr("Edit your message"))
         self._field.moveCursor(self._field.textCursor().MoveOperation.End)
@@ -171,7 +157,7 @@ LARGE_PASTE = 20_000  # characters; from here on a paste is kept beside the box
 
 
 class ComposerField(MessageField):
-    """The text box."""
+    """The composer's box: a prompt's fields, and what is pasted or dropped."""
 
     slash_typed = Signal()  # a slash, or what its key types in Chinese, is all that is in the box
     large_pasted = Signal(str)  # a paste too large to be edited here
@@ -249,7 +235,6 @@ class ComposerField(MessageField):
         return found or super().focusNextPrevChild(is_next)
 
     def canInsertFromMimeData(self, source: QMimeData) -> bool:
-        """Leave dragged files and pictures to the window."""
         return not (local_files(source) or is_picture(source)) and super().canInsertFromMimeData(
             source
         )

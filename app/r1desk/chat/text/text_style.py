@@ -61,7 +61,6 @@ class ChatColours:
     edge: QColor  # quiet lines around boxes
     bubble: QColor  # behind a user's message
     code_background: QColor
-    code_header: QColor
     code_text: QColor
     code_keyword: QColor
     code_string: QColor
@@ -93,7 +92,6 @@ def colours_of(theme: Tokens) -> ChatColours:
         "background": QColor(theme.surface),
         "dim": QColor(theme.text_dim),
         "edge": QColor(theme.border),
-        "code_header": _mixed(theme.code_background, theme.text, 0.0 if pure else 0.035),
         "inline_background": _mixed(theme.surface, theme.text, 0.2 if pure else 0.07),
         "error_background": _mixed(theme.surface, theme.danger, 0.0 if pure else 0.08),
         "error_edge": _mixed(theme.surface, theme.danger, 1.0 if pure else 0.55),
@@ -147,11 +145,9 @@ class TextStyle:
         label.setPalette(palette)
 
     def as_aside(self) -> Self:
-        """Smaller and dimmer."""
         font = scaled(self.font, ASIDE_SCALE)
         return self.of(font, self.formulas, self.colours, aside=True)
 
     def set_mono(self, fmt: QTextCharFormat) -> None:
-        """Give `fmt` the font of code."""
         fmt.setFontFamilies(self.mono.families())
         fmt.setFontPointSize(self.mono.pointSizeF())
