@@ -28,7 +28,6 @@ MAX_CODE_CHARS = 16_000  # of one part of a code block
 CONTINUED = "continued"  # key of a paragraph's meta: no space above it
 _STEP = 1_000  # characters taken at once: what lies open is parsed again for each
 
-_SENTENCE_END = re.compile(r"[.!?…]['\")\]]*\s|[。！？]")
 _LIST_ITEM = re.compile(r"\n(?=(?:[-+*]|\d{1,9}[.)])[ \t])")
 _FENCE_START = re.compile(r" {0,3}(?:`{3,}[^`\n]*|~~~[^\n]*)\n")
 _FENCE_END = re.compile(r" {0,3}(`{3,}|~{3,})[ \t]*\Z")
@@ -247,7 +246,7 @@ def _block(group: SourceBlock, *, open_end: bool = False) -> MarkdownBlock:
 
 
 def _cut_lines(source: str) -> str:
-    """`source` with no line longer than `MAX_BLOCK`, cut at the end of a sentence or word."""
+    """`source` with no line longer than `MAX_BLOCK`, cut at the end of a word."""
     if len(source) <= MAX_BLOCK:
         return source
     lines = []
@@ -262,10 +261,7 @@ def _cut_lines(source: str) -> str:
 
 
 def _cut_place(text: str, limit: int) -> int:
-    """Finds where to cut `text` before `limit`: after a sentence, at a space, or anywhere."""
-    ends = [found.end() for found in _SENTENCE_END.finditer(text, limit // 2, limit)]
-    if ends:
-        return ends[-1]
+    """Finds where to cut `text` before `limit`: at a space, or anywhere."""
     space = text.rfind(" ", limit // 2, limit)
     return space if space > 0 else limit
 

@@ -26,7 +26,6 @@ from r1desk.chat.text.text_style import TextStyle
 from r1desk.chat.text.time_slicer import Slicer
 from r1desk.widgets.layouts import FittedWidget, filled
 
-_MAX_LINE = 2_000  # characters; a longer one is drawn in several
 _RADIUS = 8.0
 _LINE_HEIGHT = 125.0  # percent
 
@@ -70,7 +69,7 @@ class CodeBox(QWidget):
 
     def set_code(self, code: str, *, final: bool) -> None:
         self._code = code
-        shown = _broken_lines(display_text.code(code))
+        shown = display_text.code(code)
         if shown.startswith(self._shown):
             if len(shown) > len(self._shown):
                 self._text.append_code(shown[len(self._shown) :])
@@ -139,17 +138,6 @@ class CodeBox(QWidget):
             painter.drawLine(QPointF(0, line), QPointF(self.width(), line))
 
 
-def _broken_lines(code: str) -> str:
-    """`code` with its extremely long lines drawn as several."""
-    if len(code) <= _MAX_LINE:
-        return code
-    lines = []
-    for line in code.split("\n"):
-        pieces = [line[at : at + _MAX_LINE] for at in range(0, len(line), _MAX_LINE)]
-        lines.append(f"{display_text.BREAK}\n".join(pieces))
-    return "\n".join(lines)
-
-
 class CodeText(MessageTextBox, QTextEdit):
     """The code itself, exactly as high as it needs to be; long lines scroll sideways."""
 
@@ -189,10 +177,7 @@ class CodeText(MessageTextBox, QTextEdit):
         return math.ceil(size.height()) + bar
 
     def createMimeDataFromSelection(self) -> QMimeData:
-        """The selected characters as plain text, lines of our own making joined again."""
+        """The selected characters as plain text."""
         data = QMimeData()
-        selected = self.textCursor().selectedText().replace("\u2029", "\n")
-        data.setText(
-            selected.replace(f"{display_text.BREAK}\n", "").replace(display_text.BREAK, "")
-        )
+        data.setText(self.textCursor().selectedText().replace("\u2029", "\n"))
         return data
