@@ -22,8 +22,8 @@ from deepseek_r1.core.events import (
 )
 from r1desk.chat.messages.view import ChatView
 from r1desk.chat.text.code_box import CodeBox
-from r1desk.chat.text.colours import chat_colours
 from r1desk.chat.text.prose_view import ProseView, document_text
+from r1desk.chat.text.text_style import chat_colours
 from r1desk.chat.values.intents import ContextOption, ContextOptions, ContextWay, WithdrawQuestion
 
 Settled = Callable[[ChatView], None]

@@ -38,28 +38,19 @@ def drawn(body: MarkdownView) -> int:
     )
 
 
-def test_formulas_of_an_answer_are_drawn(formula_body: Bodies, qtbot: QtBot) -> None:
+def test_formulas_are_source_until_they_are_set_and_drawn_at_once_when_they_are_known(
+    formula_body: Bodies, qtbot: QtBot
+) -> None:
     body = formula_body()
     with qtbot.waitSignal(body.grown):
         body.load(ANSWER)
+        assert drawn(body) == 0
+        assert r"\( ax^2 + bx + c = 0 \)" in text_of(body)
     qtbot.waitUntil(lambda: drawn(body) == 6)
     assert r"\(\foo{x}\)" in text_of(body)
-
-
-def test_before_a_formula_is_set_its_source_is_shown(formula_body: Bodies) -> None:
-    body = formula_body()
-    body.load(ANSWER)
-    assert drawn(body) == 0
-    assert r"\( ax^2 + bx + c = 0 \)" in text_of(body)
-
-
-def test_a_formula_that_is_known_is_drawn_at_once(formula_body: Bodies, qtbot: QtBot) -> None:
-    first = formula_body()
-    first.load(ANSWER)
-    qtbot.waitUntil(lambda: drawn(first) == 6)
-    second = formula_body()
-    second.load(ANSWER)
-    assert drawn(second) == 6
+    again = formula_body()
+    again.load(ANSWER)
+    assert drawn(again) == 6
 
 
 def test_copied_formulas_are_latex_with_their_delimiters(formula_body, qtbot):

@@ -1,6 +1,7 @@
 """Another text size: the reader stays where he was."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 
 from PySide6.QtCore import Qt
 from PySide6.QtGui import QFont
@@ -13,12 +14,17 @@ from r1desk.chat.messages.view import ChatView
 Settled = Callable[[ChatView], None]
 
 
-def resize_text(points: int) -> QFont:
+@contextmanager
+def larger_text(view: ChatView, settled: Settled, more: int = 4) -> Iterator[None]:
     before = QFont(QApplication.font())
     larger = QFont(before)
-    larger.setPointSize(points)
+    larger.setPointSize(before.pointSize() + more)
     use_font(larger)
-    return before
+    try:
+        yield
+    finally:
+        use_font(before)
+        settled(view)
 
 
 def use_font(font: QFont) -> None:
@@ -33,13 +39,9 @@ def use_font(font: QFont) -> None:
 def test_the_end_stays_in_view(view: ChatView, settled: Settled, show: Show) -> None:
     show(conversation(20_000))
     bar = view.column.verticalScrollBar()
-    before = resize_text(QApplication.font().pointSize() + 4)
-    try:
+    with larger_text(view, settled):
         settled(view)
         assert bar.value() == bar.maximum()
-    finally:
-        use_font(before)
-        settled(view)
     assert bar.value() == bar.maximum()
 
 
@@ -55,13 +57,9 @@ def test_the_message_that_is_read_stays_in_view(view, settled, show):
         return next(i for i, v in shown if v and v.y() <= bar.value() < v.y() + v.height() + 40)
 
     read = at_top()
-    before = resize_text(QApplication.font().pointSize() + 4)
-    try:
+    with larger_text(view, settled):
         settled(view)
         assert at_top() == read
-    finally:
-        use_font(before)
-        settled(view)
 
 
 def shown_views(view: ChatView) -> list[QWidget]:
@@ -78,18 +76,12 @@ def shown_views(view: ChatView) -> list[QWidget]:
 
 def test_the_page_is_never_empty_while_the_text_changes_its_size(view, settled, show):
     show(conversation(20_000))
-    before = QFont(QApplication.font())
-    try:
-        for more in (1, 2, 1):  # faster than the page can follow
-            resize_text(before.pointSize() + more)
-            assert shown_views(view)
+    with larger_text(view, settled, 1), larger_text(view, settled, 1):  # faster than it can follow
+        assert shown_views(view)
         settled(view)
         built = {view.view(m.id) for m in view.messages}
         assert shown_views(view)
         assert set(shown_views(view)) <= built, "nothing of the size before is left"
-    finally:
-        use_font(before)
-        settled(view)
 
 
 def test_what_is_being_edited_stays_open(view: ChatView, settled: Settled, show: Show) -> None:

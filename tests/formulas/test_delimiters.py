@@ -5,7 +5,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from markdown_it.token import Token
 
-from r1desk.chat.formulas.delimiters import formula_at
+from r1desk.chat.formulas.markdown_math import formula_at
 from r1desk.chat.messages.thinking import readable
 from r1desk.chat.text.markdown_blocks import groups_of, inlined
 
@@ -73,16 +73,6 @@ def test_a_formula_is_found_among_text(formula: str, around: str) -> None:
 )
 def test_what_is_no_formula_is_left_alone(text: str) -> None:
     assert formulas(text) == []
-
-
-def test_a_line_of_a_formula_inside_of_a_paragraph_is_no_quote() -> None:
-    text = "so \\[\n> 0 & y\n\\] end"
-    assert formulas(text) == ["\\[\n> 0 & y\n\\]"]
-
-
-def test_a_formula_without_an_end_keeps_its_delimiter() -> None:
-    shown = "".join(t.content for t in tokens(r"an open \( x_1 formula"))
-    assert shown == r"an open \( x_1 formula"
 
 
 def test_while_the_text_may_grow_an_unfinished_formula_is_one_piece() -> None:

@@ -14,7 +14,6 @@ from deepseek_r1.memory import meter
 from r1desk.chat.formulas import FormulaKey, formula_service
 from r1desk.chat.formulas.formula_service import FormulaService
 from r1desk.platform.helper_processes import window_and_helpers_mib
-from support.formula_corpus import FORMULAS
 
 HALF = FormulaKey(r"\frac{1}{2}", display=True)
 UNKNOWN = FormulaKey(r"\foo{1}", display=True)
@@ -33,8 +32,11 @@ def settle(service: FormulaService, qtbot: QtBot, *keys: FormulaKey) -> None:
     qtbot.waitUntil(lambda: all(service.is_settled(key) for key in keys))
 
 
-def test_a_formula_is_set_and_remembered(service: FormulaService, qtbot: QtBot) -> None:
+def test_a_formula_is_set_and_remembered_and_so_is_what_cannot_be_set(
+    service: FormulaService, qtbot: QtBot
+) -> None:
     assert not service.is_settled(HALF)
+    assert service.child.call is None  # no process runs before the first formula
     with qtbot.waitSignal(service.settled) as blocker:
         service.request(HALF)
     assert blocker.args == [frozenset({HALF})]
@@ -42,22 +44,8 @@ def test_a_formula_is_set_and_remembered(service: FormulaService, qtbot: QtBot) 
     assert layout is not None
     assert layout.ascent > 0
     assert "over" in layout.speech or "half" in layout.speech
-
-
-def test_what_cannot_be_set_is_known_too(service: FormulaService, qtbot: QtBot) -> None:
     settle(service, qtbot, UNKNOWN)
     assert service.layout(UNKNOWN) is None
-
-
-def test_no_process_runs_before_the_first_formula(service: FormulaService) -> None:
-    assert service.child.call is None
-
-
-def test_many_formulas_are_set_in_any_number(service: FormulaService, qtbot: QtBot) -> None:
-    keys = [FormulaKey(source, display=True) for source in FORMULAS[:60]]
-    settle(service, qtbot, *keys)
-    assert all(service.layout(key) for key in keys)
-    assert not service.is_busy
 
 
 def test_a_formula_that_hangs_is_given_up(service, qtbot, monkeypatch):
@@ -80,15 +68,12 @@ def test_after_a_crash_the_next_formula_is_set(service: FormulaService, qtbot: Q
     assert service.layout(later) is not None
 
 
-def test_without_a_process_formulas_stay_source(service, qtbot, monkeypatch):
-    monkeypatch.setattr(child_call, "child_command", lambda _kind: ["/nowhere/r1desk"])
-    settle(service, qtbot, HALF)
-    assert service.layout(HALF) is None
+NONSENSE = "import os; os.read(0, 9); os.write(1, bytes([0, 0, 0, 12]) + b'{\"width\":-1}')"
 
 
-def test_a_child_that_writes_nonsense_is_ended(service, qtbot, monkeypatch):
-    talk = "import os; os.read(0, 9); os.write(1, bytes([0, 0, 0, 12]) + b'{\"width\":-1}')"
-    monkeypatch.setattr(child_call, "child_command", lambda _kind: [sys.executable, "-c", talk])
+@pytest.mark.parametrize("command", [["/nowhere/r1desk"], [sys.executable, "-c", NONSENSE]])
+def test_without_a_process_that_answers_formulas_stay_source(service, qtbot, monkeypatch, command):
+    monkeypatch.setattr(child_call, "child_command", lambda _kind: command)
     settle(service, qtbot, HALF)
     assert service.layout(HALF) is None
 

@@ -218,8 +218,7 @@ def window_texts() -> list[Growing]:
     """What a message in the window may be, up to where it is drawn."""
     from r1desk.chat.messages.thinking import readable  # noqa: PLC0415
     from r1desk.chat.text import display_text  # noqa: PLC0415
-    from r1desk.chat.text.block_splitter import BlockSplitter  # noqa: PLC0415
-    from r1desk.chat.text.typed_text import TypedSplitter  # noqa: PLC0415
+    from r1desk.chat.text.block_splitter import BlockSplitter, TypedSplitter  # noqa: PLC0415
     from r1desk.store import stored_text  # noqa: PLC0415
 
     def split(text: str, size: int, kind: type[BlockSplitter] = BlockSplitter) -> None:

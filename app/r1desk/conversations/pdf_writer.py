@@ -23,12 +23,10 @@ from PySide6.QtGui import (
 from r1desk.chat.formulas.formula_service import FormulaService
 from r1desk.chat.text import display_text
 from r1desk.chat.text.block_marks import paint_marks
-from r1desk.chat.text.block_splitter import MarkdownBlock
-from r1desk.chat.text.colours import colours_of
+from r1desk.chat.text.block_splitter import MarkdownBlock, typed_token
 from r1desk.chat.text.highlight import code_runs
 from r1desk.chat.text.markdown_renderer import MarkdownRenderer, plain_font
-from r1desk.chat.text.text_style import TextStyle
-from r1desk.chat.text.typed_text import typed_token
+from r1desk.chat.text.text_style import TextStyle, colours_of
 from r1desk.theme.fonts import scaled
 from r1desk.theme.tokens import LIGHT
 

@@ -8,7 +8,7 @@ from PySide6.QtGui import QDragEnterEvent, QDropEvent, QImage
 from PySide6.QtWidgets import QLabel, QWidget
 
 from deepseek_r1.core.i18n import tr
-from r1desk.chat.composer.composer_field import is_picture, local_files
+from r1desk.chat.text.editor import is_picture, local_files
 from r1desk.chat.values.intents import AttachFiles, AttachPicture
 from r1desk.theme import set_role
 

@@ -49,7 +49,7 @@ def stylesheet(tokens: Tokens, text_pt: float) -> str:
 def set_role(widget: QWidget, role: str) -> None:
     """Give `widget` one of the sheet's roles, also after it was shown.
 
-    Buttons: primary, danger, fold, pill. Check boxes: bare, for one without words. Labels:
+    Buttons: primary, danger, fold, pill, round. Check boxes: bare, for one without words. Labels:
     dim, danger, alarm, warning, success, heading, badge, key, drop. Frames: card, bar, rule. An
     empty role takes it back.
     """

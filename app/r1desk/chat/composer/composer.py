@@ -1,6 +1,5 @@
 """The box a message is written in."""
 
-import math
 from collections.abc import Sequence
 from functools import partial
 from itertools import pairwise
@@ -18,43 +17,28 @@ from PySide6.QtGui import (
 from PySide6.QtWidgets import QHBoxLayout, QLabel, QScrollArea, QVBoxLayout, QWidget
 
 from deepseek_r1.core.i18n import tr, trn
-from r1desk.chat.composer.composer_field import LARGE_PASTE, ComposerField
 from r1desk.chat.composer.flat_buttons import PromptSizeButton, TemplateButton, ThinkingButton
 from r1desk.chat.text import display_text as fit
 from r1desk.chat.text.attachment_chip import AttachmentChip, AttachmentRow, Chip, ChipButton
 from r1desk.chat.text.buttons import RoundButton, icon_button
-from r1desk.chat.text.colours import chat_colours
+from r1desk.chat.text.editor import LARGE_PASTE, ComposerField
 from r1desk.chat.text.markdown_blocks import first_address
-from r1desk.chat.text.text_style import column_span
+from r1desk.chat.text.text_style import chat_colours, column_span
 from r1desk.chat.values import intents
 from r1desk.chat.values.prompt import PromptSize
 from r1desk.platform.qt_application import application
 from r1desk.store.prompt_store import SavedPrompt
 from r1desk.theme import set_role
 from r1desk.theme.theme import find_theme
-from r1desk.widgets.layouts import filled, put_inside
+from r1desk.widgets.layouts import filled, put_inside, with_properties
 from r1desk.widgets.palette import PaletteEntry
 from r1desk.widgets.text_label import call_with, push_button
 
-_MAX_LINES = 8
 _MAX_CHIP_ROWS = 2.5  # more rows of files scroll; the half one shows that
 _DRAFT_MS = 500
 _LEAST_DOCUMENT = 2_000  # characters that are worth searching
 _SHEET = """QPlainTextEdit, QPlainTextEdit:focus, QPlainTextEdit:disabled {
   border: none; padding: 0; background: transparent; }"""
-
-
-def _area_for(row: AttachmentRow, parent: QWidget) -> QScrollArea:
-    """Let many files scroll, so that they do not push the conversation away."""
-    area = QScrollArea(parent)
-    area.setFrameShape(QScrollArea.Shape.NoFrame)
-    area.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
-    area.setFocusPolicy(Qt.FocusPolicy.NoFocus)
-    area.setWidget(row)
-    row.setAutoFillBackground(False)
-    area.viewport().setAutoFillBackground(False)
-    area.hide()
-    return area
 
 
 def _beginning(prompt: SavedPrompt) -> str:
@@ -99,7 +83,16 @@ class Composer(QWidget):
         self.read_page = push_button(tr("Read this page"), self._on_read_page)
         self._address = self._read_address = ""  # of a page in the text; of one that was read
         self.attachments = AttachmentRow(self)
-        self._attachment_area = _area_for(self.attachments, self)
+        # Many files scroll, so that they do not push the conversation away.
+        self._attachment_area = area = with_properties(
+            QScrollArea(self),
+            frameShape=QScrollArea.Shape.NoFrame,
+            horizontalScrollBarPolicy=Qt.ScrollBarPolicy.ScrollBarAlwaysOff,
+            focusPolicy=Qt.FocusPolicy.NoFocus,
+            widget=self.attachments,
+        )
+        for each in (self.attachments, area.viewport()):
+            each.setAutoFillBackground(False)
         self._has_attachments = self._reading = False
         self._sends_when_read = False  # Enter was pressed while a file was being read
         self._attach = icon_button("attach", tr("Attach files (Ctrl+U)"), self)
@@ -150,7 +143,6 @@ class Composer(QWidget):
     # ---- text
 
     def text(self) -> str:
-        """All that would be sent."""
         typed = self.editor.toPlainText()
         return f"{typed}\n\n{self._large}" if typed and self._large else typed or self._large
 
@@ -192,7 +184,6 @@ class Composer(QWidget):
         ]
 
     def clear(self) -> None:
-        """Empty the box."""
         self.set_text("")
 
     def flush_draft(self) -> None:
@@ -241,14 +232,14 @@ class Composer(QWidget):
         self.attachments.show_chips(chips)
         self._unfilled = self._unfilled if reading == self._reading else ""
         self._has_attachments, self._reading = attached, reading
-        if self._sends_when_read and not reading:
+        if self._sends_when_read and not reading:  # once the files are shown, maybe again
             QTimer.singleShot(0, self, self._submit_read)
         self._read_address = self._read_address if attached or reading else ""
         self._refresh()
 
     @Slot()
     def _submit_read(self) -> None:
-        if self._sends_when_read and not self._reading:  # the files may be shown again meanwhile
+        if self._sends_when_read and not self._reading:
             self.submit()
 
     @Slot()
@@ -297,15 +288,7 @@ class Composer(QWidget):
             most = round(_MAX_CHIP_ROWS * self.attachments.row_height())
             self._attachment_area.setFixedHeight(min(height, most))
         self._attachment_area.setVisible(bool(self.attachments.chips))
-        lines = min(max(1, math.ceil(self.editor.document().size().height())), _MAX_LINES)
-        line = self.editor.fontMetrics().lineSpacing()
-        policy = Qt.ScrollBarPolicy
-        scrolls = self.editor.document().size().height() > _MAX_LINES
-        self.editor.setVerticalScrollBarPolicy(
-            policy.ScrollBarAsNeeded if scrolls else policy.ScrollBarAlwaysOff
-        )
-        margin = 2 * self.editor.document().documentMargin()
-        self.editor.setFixedHeight(math.ceil(lines * line + margin) + 2)
+        self.editor.fit_height()
 
     # ---- what the user does
 
@@ -408,5 +391,4 @@ class Composer(QWidget):
         painter.drawRoundedRect(self.box().adjusted(inset, inset, -inset, -inset), 14, 14)
 
     def box(self) -> QRectF:
-        """The frame's outer edge."""
         return QRectF(self.rect()).adjusted(self._side(), 0, -self._side(), 0)

@@ -175,7 +175,6 @@ class PromptSizeButton(QToolButton):
         self.show_size(None)
 
     def show_size(self, size: PromptSize | None) -> None:
-        """Show these numbers; None and an empty conversation show nothing."""
         shown = size if size and size.used else None
         line, details = (_line(shown), _details(shown)) if shown else ("", "")
         self.setText(line or " ")  # as high as a line

@@ -62,7 +62,6 @@ class FormulaLayout:
     speech: str
 
     def decoded_parts(self) -> list[list[Any]]:
-        """The parts as `formula_worker` describes them."""
         decoded: list[list[Any]] = json.loads(self.parts)
         return decoded
 

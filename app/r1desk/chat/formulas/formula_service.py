@@ -80,7 +80,6 @@ class FormulaChild:
         return layout
 
     def layouts(self, keys: Sequence[FormulaKey]) -> list[FormulaLayout | None]:
-        """The layouts of several formulas."""
         return [self.layout(key) for key in keys]
 
     def _running(self) -> ChildCall:
@@ -123,7 +122,6 @@ class FormulaService(QObject):
         self._idle_timer.timeout.connect(self.child.end)
 
     def is_settled(self, key: FormulaKey) -> bool:
-        """True when it is known whether `key` can be set."""
         return key in self._known
 
     def layout(self, key: FormulaKey) -> FormulaLayout | None:
@@ -143,7 +141,6 @@ class FormulaService(QObject):
 
     @property
     def is_busy(self) -> bool:
-        """True while formulas are being set."""
         return bool(self._asked)
 
     @Slot()

@@ -92,7 +92,6 @@ class StatusLine(FittedWidget):
         filled(QVBoxLayout(self), self.label, self._bar, spacing=4, margins=(0, 0, 0, below))
 
     def show_status(self, text: str, fraction: float | None = None) -> None:
-        """Show `text`, and progress from 0 to 1 if known."""
         self.label.setText(text)
         self._bar.setAccessibleName(text)
         self._bar.setVisible(fraction is not None)

@@ -64,19 +64,16 @@ class AnswerView(EditableMessage):
     # ---- streaming
 
     def show_status(self, text: str, fraction: float | None) -> None:
-        """Show what the engine is doing."""
         if self._status is None:
             self._status = StatusLine(self._style, self)
             self._status.show()
         self._status.show_status(text, fraction)
 
     def feed_thinking(self, text: str) -> None:
-        """More thinking."""
         self._remove_status()
         self._thinking_box().feed(text)
 
     def finish_thinking(self, seconds: float, end: ThinkingEnd | None = None) -> None:
-        """The thinking is over, for the reason `end`."""
         if self.thinking:
             self.thinking.finish(seconds, end)
 
@@ -89,14 +86,12 @@ class AnswerView(EditableMessage):
                 self.grown.emit()
 
     def show_context_options(self, options: ContextOptions | None) -> None:
-        """Show the ways to go on in a full context; None removes them."""
         self._context_options = options
         if self._footer:
             self._show_ways_on()
             self.grown.emit()
 
     def feed(self, text: str) -> None:
-        """More of the answer."""
         self._remove_status()
         self.body.feed(text)
 

@@ -12,9 +12,8 @@ from PySide6.QtWidgets import QHBoxLayout, QSpinBox, QToolButton, QVBoxLayout, Q
 from deepseek_r1.core.i18n import tr
 from deepseek_r1.documents.document import PICTURE_MARK, Passage, Place
 from deepseek_r1.documents.page_drawing import DrawnPage
-from r1desk.chat.messages.document_text import DocumentText
-from r1desk.chat.messages.page_sheet import PageSheet
-from r1desk.chat.messages.top_bars import FindField
+from r1desk.chat.messages.document_views import DocumentText, PageSheet
+from r1desk.chat.messages.text_finder import FindField
 from r1desk.chat.text import display_text as fit
 from r1desk.chat.text.buttons import icon_button
 from r1desk.widgets.layouts import filled, put_inside, with_properties
@@ -128,12 +127,10 @@ class DocumentPane(QWidget):
         self._show_kind()
 
     def show_passage(self, passage: Passage, marked: str) -> None:
-        """Show a passage, with this part of it marked."""
         number = max(0, min(passage.number, len(self._passages) - 1))
         self._go_to(number, PICTURE_MARK.sub("", marked))
 
     def show_page(self, number: int, page: DrawnPage) -> None:
-        """A page that was wanted has been drawn."""
         if number == self.page.value():
             self.sheet.show_page(page)
             self._has_dots = bool(page.doubtful)
@@ -193,7 +190,6 @@ class DocumentPane(QWidget):
             super().keyPressEvent(event)
 
     def _go_to(self, number: int, marked: str = "") -> None:
-        """Show a passage, with a part of it marked."""
         self._number, self._marked = number, marked
         if self._is_drawn:
             self._show_page(number)
@@ -224,7 +220,6 @@ class DocumentPane(QWidget):
 
     @Slot(int)
     def _on_stepped(self, step: int) -> None:
-        """Show the next match, or the one before; behind the last comes the first."""
         text, found = self.find_field.text(), True
         if text.strip() and self._is_drawn:
             found = self._find_page(text, step)

@@ -73,7 +73,6 @@ class MessageMenu(QMenu):
         self._ask("delete", label, DeleteMessage(message.id), "trash")
 
     def _ask(self, name: str, text: str, intent: Intent, picture: str = "") -> None:
-        """Add an entry that asks for something."""
         call_with(self._add(name, text, picture).triggered, self._request, intent)
 
     def _add(self, name: str, text: str, picture: str = "", keys: str = "") -> QAction:
@@ -197,7 +196,6 @@ class EditableMessage(QWidget):
         return footer
 
     def set_last(self, is_last: bool) -> None:
-        """Another message is the last one now, or this one is."""
         self._is_last = is_last
         self.reveal_footer()
 

@@ -1,14 +1,18 @@
 """A long list of messages of which only those near the screen exist as widgets."""
 
-from collections.abc import Callable, Iterator
+from bisect import bisect_right
+from collections.abc import Callable, Iterator, Sequence
 from collections.abc import Set as AbstractSet
+from dataclasses import dataclass
+from operator import attrgetter
 
 from PySide6.QtCore import QPoint, Qt, QTimer, Signal, Slot
 from PySide6.QtGui import QKeyEvent, QResizeEvent
 from PySide6.QtWidgets import QFrame, QScrollArea, QWidget
 
 from deepseek_r1.core.i18n import tr
-from r1desk.chat.messages.message_positions import MessagePosition, MessageView, position_at, stops
+from r1desk.chat.messages.answer_view import AnswerView
+from r1desk.chat.messages.user_view import UserView
 from r1desk.chat.text.text_style import column_span
 from r1desk.chat.text.time_slicer import Slicer
 from r1desk.platform.qt_application import application
@@ -18,6 +22,21 @@ MAX_BUILT = 60
 _KEPT_SCREENS = 2.0  # built this far above and below what is visible
 _NEAR_END_PX = 24
 _GAP_EM = 0.7
+
+
+MessageView = AnswerView | UserView
+
+
+@dataclass(slots=True)
+class MessagePosition:
+    """One message's place in the column."""
+
+    key: int
+    height: int  # estimated until `view` was laid out for `width`
+    top: int = 0
+    view: MessageView | None = None
+    width: int = 0  # 0: it has to be laid out anew
+    pinned: bool = False
 
 
 class MessageList(QScrollArea):
@@ -93,12 +112,10 @@ class MessageList(QScrollArea):
         self.place()
 
     def view(self, key: int) -> MessageView | None:
-        """The widget of a message, if it is built."""
         position = self._by_key.get(key)
         return position.view if position else None
 
     def build_now(self, key: int) -> MessageView:
-        """The widget of a message, built if need be."""
         position = self._by_key[key]
         self._build_position(position)
         self.place()
@@ -111,7 +128,6 @@ class MessageList(QScrollArea):
 
     @property
     def editing(self) -> bool:
-        """True while the editor of a message is open."""
         return any(position.view and position.view.editor for position in self._positions)
 
     @property
@@ -121,7 +137,6 @@ class MessageList(QScrollArea):
     # ---- scrolling
 
     def to_end(self) -> None:
-        """Go to the end and stay there."""
         self._following = True
         self.place()
 
@@ -133,8 +148,7 @@ class MessageList(QScrollArea):
         self.verticalScrollBar().setValue(position.top + below_px - above)
 
     def top_key(self) -> int | None:
-        """The message at the upper edge of the screen."""
-        position = position_at(self._positions, self.verticalScrollBar().value())
+        position = _position_at(self._positions, self.verticalScrollBar().value())
         return position.key if position else None
 
     @Slot(int)
@@ -173,7 +187,7 @@ class MessageList(QScrollArea):
             return
         self._placing = True
         bar = self.verticalScrollBar()
-        anchor = None if self._following else position_at(self._positions, bar.value())
+        anchor = None if self._following else _position_at(self._positions, bar.value())
         offset = bar.value() - anchor.top if anchor else 0
         width = self.column_width()
         visible = {position.key for position in self._near(0.0)}
@@ -248,7 +262,7 @@ class MessageList(QScrollArea):
         """Let Tab go from top to bottom, whatever was built first."""
         last: QWidget = self
         for position in self._positions:
-            for widget in stops(position.view) if position.view else ():
+            for widget in _stops(position.view) if position.view else ():
                 QWidget.setTabOrder(last, widget)
                 last = widget
 
@@ -288,7 +302,6 @@ class MessageList(QScrollArea):
             self._later.start()
 
     def grew(self, key: int) -> None:
-        """A message got more to show."""
         self._by_key[key].width = 0
         self.place()
 
@@ -301,7 +314,6 @@ class MessageList(QScrollArea):
                 position.view.reveal_footer()
 
     def resizeEvent(self, event: QResizeEvent) -> None:
-        """Wrap anew."""
         super().resizeEvent(event)
         self.place()
 
@@ -315,3 +327,19 @@ class MessageList(QScrollArea):
             bar.setValue(0)
         else:
             super().keyPressEvent(event)
+
+
+def _position_at(positions: Sequence[MessagePosition], y: int) -> MessagePosition | None:
+    index = bisect_right(positions, y, key=attrgetter("top"))
+    return positions[max(0, index - 1)] if positions else None
+
+
+def _stops(view: QWidget) -> list[QWidget]:
+    """The widgets that Tab visits in a message, in reading order."""
+    found = [
+        widget
+        for widget in view.findChildren(QWidget)
+        if widget.focusPolicy() & Qt.FocusPolicy.TabFocus and not widget.isHidden()
+    ]
+    spots = {widget: widget.mapTo(view, QPoint(0, 0)) for widget in found}
+    return sorted(found, key=lambda widget: (spots[widget].y(), spots[widget].x()))

@@ -7,7 +7,7 @@ from typing import Final
 
 from PySide6.QtCore import QRectF, QTimer, Signal, Slot
 from PySide6.QtGui import QPainter, QPaintEvent
-from PySide6.QtWidgets import QPushButton, QWidget
+from PySide6.QtWidgets import QHBoxLayout, QPushButton, QWidget
 
 from deepseek_r1.core.events import ThinkingEnd
 from deepseek_r1.core.i18n import N_, tr
@@ -19,7 +19,7 @@ from r1desk.chat.text.time_slicer import Slicer
 from r1desk.chat.values.duration import duration_text
 from r1desk.chat.values.intents import AnswerNow, OpenLink, Request
 from r1desk.theme.icons import icon
-from r1desk.widgets.layouts import discard
+from r1desk.widgets.layouts import FittedWidget, discard, filled
 from r1desk.widgets.text_label import ElidedLabel
 
 _TICK_MS = 1_000
@@ -63,19 +63,24 @@ class ThinkingBox(QWidget):
         self._since: float | None = None
         self.is_open = is_open
         self.text = ""
-        self.header = text_button("brain", "", self)
+        self._row = FittedWidget(self)
+        self.header = text_button("brain", "", self._row)
         self.header.setObjectName("thinking")
         self.header.clicked.connect(self._on_clicked)
-        self.last_line = ElidedLabel(self)  # the end of the thinking, while it is folded
+        self.last_line = ElidedLabel(self._row)  # the end of the thinking, while it is folded
         self.end_note = ElidedLabel(self)  # why it was ended from outside
         for label in (self.last_line, self.end_note):
             style.dress(label, scale=ASIDE_SCALE)
             label.hide()
-        self.answer_now = QPushButton(tr("Answer now"), self)
+        self.answer_now = QPushButton(tr("Answer now"), self._row)
         self.answer_now.setFont(self.last_line.font())
         self.answer_now.setToolTip(tr("{name} ({keys})", name=tr("Answer now"), keys="Ctrl+Enter"))
         self.answer_now.clicked.connect(self._on_answer_now)
         self.answer_now.hide()
+        row = filled(QHBoxLayout(self._row), self.header, spacing=round(style.em_px * 0.4))
+        row.addWidget(self.last_line, 1)
+        row.addStretch()
+        row.addWidget(self.answer_now)
         self._timer = QTimer(self, interval=_TICK_MS)
         self._timer.timeout.connect(self._name_header)
         self._name_header()
@@ -98,7 +103,6 @@ class ThinkingBox(QWidget):
         self._request(AnswerNow())
 
     def feed(self, text: str) -> None:
-        """More of it arrives."""
         if self._since is None:
             self._since = time.monotonic()
             self._timer.start()
@@ -132,7 +136,6 @@ class ThinkingBox(QWidget):
         self._name_header()
 
     def replace(self, text: str, seconds: float) -> None:
-        """Show other text than what was fed."""
         self.load(text, seconds, self._end)
         if self._body:
             discard(self._body)
@@ -154,7 +157,6 @@ class ThinkingBox(QWidget):
         self.header.setIcon(icon("chevron-down" if self.is_open else "chevron-right", "text_dim"))
         self.header.setAccessibleName(text)
         self.header.setToolTip(tr("Hide the thinking") if self.is_open else tr("Show the thinking"))
-        self.header.resize(self.header.sizeHint())
 
     @Slot()
     def _on_clicked(self) -> None:
@@ -180,27 +182,16 @@ class ThinkingBox(QWidget):
         self._request(OpenLink(address))
 
     def fit_width(self, width: int) -> int:
-        header = self.header.sizeHint()
-        left = self._style.em_px * BUTTON_INSET_EM
-        self.header.setGeometry(-round(left), 0, min(width, header.width()), header.height())
-        height = header.height()
-        beside = self.header.geometry().right() + round(self._style.em_px * 0.4)
-        end = width
-        if not self.answer_now.isHidden():
-            size = self.answer_now.sizeHint()
-            height = max(height, size.height())
-            end -= size.width()
-            self.answer_now.setGeometry(end, 0, size.width(), size.height())
-            end -= round(self._style.em_px * 0.4)
-        self.last_line.setGeometry(beside, 0, max(0, end - beside), header.height())
+        em = self._style.em_px
+        inset = round(em * BUTTON_INSET_EM)
+        self._row.move(-inset, 0)
+        height = self._row.fit_width(width + inset)
         if self.is_open and self._body:
-            indent = round(self._style.em_px * 0.9)
-            gap = round(self._style.em_px * 0.3)
+            indent, gap = round(em * 0.9), round(em * 0.3)
             self._body.move(indent, height + gap)
             height += gap + self._body.fit_width(width - indent)
         if not self.end_note.isHidden():
-            line = self.end_note.sizeHint().height()
-            left, gap = round(self._style.em_px * 0.25), round(self._style.em_px * 0.35)
+            line, left, gap = self.end_note.sizeHint().height(), round(em * 0.25), round(em * 0.35)
             self.end_note.setGeometry(left, height + gap, max(0, width - left), line)
             height += line + 2 * gap
         self.resize(width, height)

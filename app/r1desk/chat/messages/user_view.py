@@ -2,19 +2,20 @@
 
 from functools import partial
 
-from PySide6.QtCore import QPointF, QRectF, Qt, Slot
+from PySide6.QtCore import QRectF, Qt, Slot
 from PySide6.QtGui import QPainter, QPaintEvent, QPen
-from PySide6.QtWidgets import QHBoxLayout, QLabel, QToolButton, QWidget
+from PySide6.QtWidgets import QFrame, QHBoxLayout, QLabel, QToolButton, QWidget
 
 from deepseek_r1.core.i18n import tr
 from r1desk.chat.messages.editable_message import EditableMessage, MessageTools
 from r1desk.chat.text.attachment_chip import AttachmentRow, Chip, size_notes
+from r1desk.chat.text.block_splitter import TypedSplitter
 from r1desk.chat.text.buttons import BUTTON_INSET_EM, icon_button, text_button
 from r1desk.chat.text.markdown_view import MarkdownView
 from r1desk.chat.text.text_style import TextStyle
-from r1desk.chat.text.typed_text import TypedSplitter
 from r1desk.chat.values.intents import MoveMemory, OpenAttachment, Request
 from r1desk.store import ChatMessage
+from r1desk.theme import set_role
 from r1desk.widgets.layouts import FittedWidget, discard, filled
 from r1desk.widgets.text_label import call_with
 
@@ -31,33 +32,24 @@ class MemoryLine(FittedWidget):
 
     def __init__(self, style: TextStyle, request: Request, parent: QWidget) -> None:
         super().__init__(parent)
-        self._style, self._request = style, request
-        self._label = QLabel(tr("The model reads from here"), self)
-        style.dress(self._label, scale=0.88)
-        self.setAccessibleName(self._label.text())
-        self._row = row = filled(QHBoxLayout(self), spacing=0)
-        row.addWidget(self._label, 1, Qt.AlignmentFlag.AlignHCenter)
-        self.buttons = [
-            self._button("chevron-up", tr("Start one message earlier"), -1),
-            self._button("chevron-down", tr("Start one message later"), 1),
-            self._button("close", tr("Read the whole chat"), 0),
-        ]
-
-    def _button(self, name: str, label: str, turns: int) -> QToolButton:
-        button = icon_button(name, label, self)
-        call_with(button.clicked, self._request, MoveMemory(turns))
-        self._row.addWidget(button)
-        return button
-
-    def paintEvent(self, _event: QPaintEvent) -> None:
-        """Draw the line at both sides of the text."""
-        painter = QPainter(self)
-        painter.setPen(QPen(self._style.colours.accent, 1))
-        y, gap = self.height() / 2, self._style.em_px * 0.5
-        text = self._label.geometry()
-        painter.drawLine(QPointF(0, y), QPointF(text.left() - gap, y))
-        end = self.buttons[0].geometry().left() - gap
-        painter.drawLine(QPointF(text.right() + gap, y), QPointF(end, y))
+        label = QLabel(tr("The model reads from here"), self)
+        style.dress(label, scale=0.88)
+        self.setAccessibleName(label.text())
+        row = filled(QHBoxLayout(self), spacing=round(style.em_px * 0.3))
+        for part, stretch in ((QFrame(self), 1), (label, 0), (QFrame(self), 1)):
+            row.addWidget(part, stretch, Qt.AlignmentFlag.AlignVCenter)
+            if stretch:
+                set_role(part, "rule")
+        self.buttons: list[QToolButton] = []
+        for name, text, turns in (
+            ("chevron-up", tr("Start one message earlier"), -1),
+            ("chevron-down", tr("Start one message later"), 1),
+            ("close", tr("Read the whole chat"), 0),
+        ):
+            button = icon_button(name, text, self)
+            call_with(button.clicked, request, MoveMemory(turns))
+            row.addWidget(button)
+            self.buttons.append(button)
 
 
 class UserView(EditableMessage):
@@ -88,7 +80,6 @@ class UserView(EditableMessage):
 
     @Slot()
     def unfold(self) -> None:
-        """Show all of the text."""
         if self.more:
             discard(self.more)
             self.more = None

@@ -4,9 +4,17 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import PurePath
 
-from PySide6.QtCore import QEvent, Qt, Signal, Slot
+from PySide6.QtCore import QEvent, QSize, Qt, Signal, Slot
 from PySide6.QtGui import QPainter, QPaintEvent
-from PySide6.QtWidgets import QPushButton, QSizePolicy, QStackedLayout, QVBoxLayout, QWidget
+from PySide6.QtWidgets import (
+    QFrame,
+    QHBoxLayout,
+    QPushButton,
+    QSizePolicy,
+    QStackedLayout,
+    QVBoxLayout,
+    QWidget,
+)
 
 from deepseek_r1.core.events import (
     AnswerDelta,
@@ -20,13 +28,12 @@ from deepseek_r1.core.i18n import tr
 from r1desk.chat.formulas.formula_service import FormulaService
 from r1desk.chat.messages.answer_view import AnswerView
 from r1desk.chat.messages.editable_message import MessageTools
-from r1desk.chat.messages.message_list import MessageList
-from r1desk.chat.messages.message_positions import MessageView, estimated_height
+from r1desk.chat.messages.message_list import MessageList, MessageView
 from r1desk.chat.messages.stats_line import ReadingEstimate, reading_line
-from r1desk.chat.messages.text_finder import TextFinder
-from r1desk.chat.messages.top_bars import FindBar, InstructionsChip
-from r1desk.chat.messages.user_view import UserView
+from r1desk.chat.messages.text_finder import FindBar, TextFinder
+from r1desk.chat.messages.user_view import UserView, folded_text
 from r1desk.chat.messages.welcome import Welcome
+from r1desk.chat.text import display_text as fit
 from r1desk.chat.text.buttons import text_button
 from r1desk.chat.text.message_selection import MESSAGE
 from r1desk.chat.text.text_style import TextStyle
@@ -34,14 +41,46 @@ from r1desk.chat.text.time_slicer import DrawThrottle, Slicer
 from r1desk.chat.values.intents import ContextOptions, LoadModel, ReturnToComposer
 from r1desk.chat.values.prompt import memory_start
 from r1desk.store import ChatMessage
-from r1desk.theme import explain, icon
+from r1desk.theme import explain, icon, set_role
+from r1desk.theme.fonts import scaled
 from r1desk.widgets.layouts import filled, put_inside
-from r1desk.widgets.text_label import call_with
+from r1desk.widgets.text_label import ElidedLabel, call_with
 
+MAX_CHARACTERS = 400  # of the instructions
 STYLE_SHEET = """
 QTextBrowser, QTextBrowser:focus, QTextEdit#code, QTextEdit#code:focus {
   border: none; padding: 0; margin: 0; background: transparent; border-radius: 0; }
+#instructions { margin-top: 5px; }
 """
+
+
+class InstructionsChip(QFrame):
+    """Shows the system prompt in one line, all of it in its tooltip; hidden while it is empty."""
+
+    def __init__(self, parent: QWidget) -> None:
+        super().__init__(parent)
+        self.setObjectName("instructions")
+        set_role(self, "card")
+        self.label = ElidedLabel(self)
+        self.label.setTextFormat(Qt.TextFormat.PlainText)
+        self.label.setFont(scaled(self.font(), 0.88))
+        self.setSizePolicy(QSizePolicy.Policy.Preferred, QSizePolicy.Policy.Fixed)
+        filled(QHBoxLayout(self), self.label, margins=(12, 3, 12, 3))
+        self.hide()
+
+    def set_instructions(self, text: str) -> None:
+        """Show a system prompt; an empty one hides the line."""
+        line = fit.prose(" ".join(text[:MAX_CHARACTERS].split()))
+        self.label.setText(tr("Instructions: {instructions}", instructions=line) if line else "")
+        self.setToolTip(fit.plain_tooltip(text[: 10 * MAX_CHARACTERS]))
+        self.setVisible(bool(line))
+
+    def sizeHint(self) -> QSize:
+        """As wide as the line, and no wider than its parent has room for."""
+        hint = super().sizeHint()
+        parent = self.parentWidget()
+        most = parent.width() - 32 if parent is not None else hint.width()
+        return QSize(min(hint.width(), most), hint.height())
 
 
 class ChatView(QWidget):
@@ -98,7 +137,6 @@ class ChatView(QWidget):
 
     @property
     def messages(self) -> list[ChatMessage]:
-        """The messages shown, first one first."""
         return list(self._messages.values())
 
     @Slot()
@@ -156,7 +194,6 @@ class ChatView(QWidget):
                 view.set_last(key == last)
 
     def view(self, message_id: int) -> MessageView | None:
-        """The widget of a message, if it is built."""
         return self.column.view(message_id)
 
     @Slot(int, str)
@@ -175,7 +212,6 @@ class ChatView(QWidget):
         self.find_bar.show_count(self._finder.find(self.messages, text))
 
     def edit_last(self) -> None:
-        """Open the editor of the user's last message."""
         for message in reversed(self._messages.values()):
             if not message.is_answer:
                 self.column.show_key(message.id)
@@ -287,7 +323,13 @@ class ChatView(QWidget):
         return view
 
     def _estimate(self, message_id: int, width: int) -> int:
-        return estimated_height(self._messages[message_id], width, self._style.em_px)
+        """About how high a message will be, in pixels."""
+        message, em_px = self._messages[message_id], self._style.em_px
+        content = message.content if message.is_answer else folded_text(message.content)
+        per_line = max(10.0, width / (em_px * 0.43))
+        lines = content.count("\n") * 0.8 + len(content) / per_line + 1
+        extra = 2.2 + (1.8 if message.thinking else 0.0) + (6.0 if message.error_text else 0.0)
+        return round((lines * 1.4 + extra) * em_px)
 
     # ---- events of Qt
 

@@ -177,7 +177,6 @@ class Welcome(QWidget):
         self._show_what_fits()
 
     def show_questions(self, wanted: bool) -> None:
-        """Offer questions, or presets to a person who knows what to ask."""
         self._wants_questions = wanted
         self._show_what_fits()
 

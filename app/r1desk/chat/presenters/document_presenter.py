@@ -15,7 +15,7 @@ from deepseek_r1.documents.index import DocumentIndex
 from deepseek_r1.documents.page_drawing import PageDrawer
 from deepseek_r1.documents.reading import PICTURES, file_sha256
 from r1desk.chat.context.chat_documents import ChatDocuments
-from r1desk.chat.messages.document_text import passages_of
+from r1desk.chat.messages.document_views import passages_of
 from r1desk.chat.presenters.chat_window import ChatWindow
 from r1desk.features import Presenter
 from r1desk.platform.background_thread import ask_in_background

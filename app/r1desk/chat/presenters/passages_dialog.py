@@ -11,7 +11,7 @@ from deepseek_r1.documents.document import Passage
 from deepseek_r1.documents.index import DocumentIndex
 from deepseek_r1.documents.sources import best_sentence
 from r1desk.chat.context.chat_documents import ChatDocuments
-from r1desk.chat.messages.top_bars import FindField
+from r1desk.chat.messages.text_finder import FindField
 from r1desk.chat.text import display_text as fit
 from r1desk.platform.tasks import Tasks, task
 from r1desk.store import AnswerSources

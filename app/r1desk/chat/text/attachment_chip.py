@@ -12,7 +12,7 @@ from PySide6.QtWidgets import QHBoxLayout, QMenu, QToolButton, QWidget
 from deepseek_r1.core.i18n import N_, tr, trn
 from r1desk.chat.text import display_text as fit
 from r1desk.chat.text.buttons import icon_button, text_button
-from r1desk.chat.text.colours import chat_colours
+from r1desk.chat.text.text_style import chat_colours
 from r1desk.chat.values.prompt import tokens_of
 from r1desk.store import Attachment
 from r1desk.theme.icons import icon
@@ -60,7 +60,6 @@ class Chip:
 
     @property
     def label(self) -> str:
-        """The name and the notes."""
         return " · ".join([short_name(self.name), *self.notes])
 
 

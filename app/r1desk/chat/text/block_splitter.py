@@ -9,8 +9,10 @@ same blocks, so a stream and a reopened conversation look the same.
 import re
 from dataclasses import dataclass
 
+from markdown_it import MarkdownIt
 from markdown_it.token import Token
 
+from r1desk.chat.formulas.markdown_math import add_math_rules
 from r1desk.chat.text import display_text
 from r1desk.chat.text.markdown_blocks import (
     MAX_BLOCK,
@@ -26,10 +28,14 @@ MAX_CODE_CHARS = 16_000  # of one part of a code block
 CONTINUED = "continued"  # key of a paragraph's meta: no space above it
 _STEP = 1_000  # characters taken at once: what lies open is parsed again for each
 
-_SENTENCE_END = re.compile(r"[.!?…]['\")\]]*\s|[。！？]")
 _LIST_ITEM = re.compile(r"\n(?=(?:[-+*]|\d{1,9}[.)])[ \t])")
 _FENCE_START = re.compile(r" {0,3}(?:`{3,}[^`\n]*|~~~[^\n]*)\n")
 _FENCE_END = re.compile(r" {0,3}(`{3,}|~{3,})[ \t]*\Z")
+_TYPED_FENCE = re.compile(r"( {0,3})(`{3,}+|~{3,}+)[ \t]*+([^\s`]*+)[^`]*+")
+_TYPED_PART = 2_000  # characters of typed text that are committed at once
+_MAX_TYPED_LINE = 20_000
+_FORMULAS = MarkdownIt("zero")
+add_math_rules(_FORMULAS)
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +54,6 @@ class MarkdownBlock:
 
     @property
     def is_table(self) -> bool:
-        """True for a table that is not inside of something else."""
         return bool(self.tokens) and self.tokens[0].type == "table_open"
 
     @property
@@ -96,7 +101,6 @@ class BlockSplitter:
         return [_block(group, open_end=open_end and group is groups[-1]) for group in groups]
 
     def finish(self) -> list[MarkdownBlock]:
-        """No more text: the rest is final."""
         done = self._advance()
         if self._fence:
             lines = self._pending.split("\n")
@@ -242,7 +246,7 @@ def _block(group: SourceBlock, *, open_end: bool = False) -> MarkdownBlock:
 
 
 def _cut_lines(source: str) -> str:
-    """`source` with no line longer than `MAX_BLOCK`, cut at the end of a sentence or word."""
+    """`source` with no line longer than `MAX_BLOCK`, cut at the end of a word."""
     if len(source) <= MAX_BLOCK:
         return source
     lines = []
@@ -257,10 +261,7 @@ def _cut_lines(source: str) -> str:
 
 
 def _cut_place(text: str, limit: int) -> int:
-    """Finds where to cut `text` before `limit`: after a sentence, at a space, or anywhere."""
-    ends = [found.end() for found in _SENTENCE_END.finditer(text, limit // 2, limit)]
-    if ends:
-        return ends[-1]
+    """Finds where to cut `text` before `limit`: at a space, or anywhere."""
     space = text.rfind(" ", limit // 2, limit)
     return space if space > 0 else limit
 
@@ -293,3 +294,49 @@ def _cut_block(group: SourceBlock) -> tuple[str, str]:
         if 2 * len(titles) < MAX_TABLE and end > len(titles):
             return head, titles + rest
     return head, rest
+
+
+def typed_token(text: str) -> Token:
+    """A block of typed text; its children are formulas, and text with its lines and blanks."""
+    children: list[Token] = []
+    _FORMULAS.inline.parse(text, _FORMULAS, {}, children)
+    return Token("typed", "", 0, content=text, children=children)
+
+
+class TypedSplitter(BlockSplitter):
+    """Splits a typed message at its code blocks, and what is between them into parts.
+
+    But for these and formulas all stays as it was typed.
+    """
+
+    def tail(self, *, open_end: bool = True) -> list[MarkdownBlock]:
+        return super().tail(open_end=open_end) if self._fence else self._typed(self._pending)
+
+    def _commit_text(self) -> list[MarkdownBlock] | None:
+        at = 0
+        while (end := self._pending.find("\n", at)) >= 0:
+            opening = _TYPED_FENCE.fullmatch(self._pending, at, end)
+            if opening:
+                blocks = self._typed(self._pending[:at])
+                self._fence = Fence(opening[2], len(opening[1]), opening[3])
+                self._goes_on, self._pending = False, self._pending[end + 1 :]
+                return blocks
+            if end > _TYPED_PART:
+                return self._committed(end)
+            at = end + 1
+        return self._committed(_MAX_TYPED_LINE) if len(self._pending) > _MAX_TYPED_LINE else None
+
+    def _committed(self, end: int) -> list[MarkdownBlock]:
+        blocks = self._typed(self._pending[:end], goes_on=True)
+        self._goes_on, self._pending = True, self._pending[end:].removeprefix("\n")
+        return blocks
+
+    def _typed(self, text: str, *, goes_on: bool = False) -> list[MarkdownBlock]:
+        """A block of `text`, without the blank lines between it and a code block."""
+        text = text if self._goes_on else text.lstrip("\n")
+        text = text if goes_on else text.rstrip("\n")
+        if not text:
+            return []
+        token = typed_token(text)
+        token.meta[CONTINUED] = self._goes_on
+        return [MarkdownBlock((token,), size=len(text))]

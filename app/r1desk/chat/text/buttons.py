@@ -2,13 +2,13 @@
 
 from collections.abc import Callable
 
-from PySide6.QtCore import QRectF, QSize, Qt, QTimer
-from PySide6.QtGui import QGuiApplication, QPainter, QPaintEvent, QPen
+from PySide6.QtCore import QSize, Qt, QTimer
+from PySide6.QtGui import QGuiApplication, QResizeEvent
 from PySide6.QtWidgets import QToolButton, QWidget
 
 from deepseek_r1.core.i18n import tr
 from r1desk.chat.text import display_text as fit
-from r1desk.chat.text.colours import chat_colours
+from r1desk.theme import set_role
 from r1desk.theme.icons import icon
 
 BUTTON_INSET_EM = 0.3  # a flat button's padding: moved out so that its icon lines up with text
@@ -56,20 +56,19 @@ def copy_button(label: str, text: Callable[[], str], parent: QWidget) -> QToolBu
 
 
 class RoundButton(QToolButton):
-    """A disc with an icon, filled with the accent."""
+    """A disc with an icon, filled with the accent by the style sheet."""
 
     def __init__(self, name: str, label: str, parent: QWidget) -> None:
         super().__init__(parent)
-        self._name = ""
+        set_role(self, "round")
         self.setCursor(Qt.CursorShape.PointingHandCursor)
         self.set_action(name, label)
 
     def set_action(self, name: str, label: str) -> None:
         """Show another icon, and say what the button does now."""
-        self._name = name
+        self.setIcon(icon(name, "accent_text"))
         self.setToolTip(label)
         self.setAccessibleName(label)
-        self.update()
 
     def sizeHint(self) -> QSize:
         """Large enough to be hit."""
@@ -78,24 +77,7 @@ class RoundButton(QToolButton):
 
     minimumSizeHint = sizeHint
 
-    def paintEvent(self, _event: QPaintEvent) -> None:
-        colours = chat_colours()
-        painter = QPainter(self)
-        painter.setRenderHint(QPainter.RenderHint.Antialiasing)
-        disc = QRectF(self.rect()).adjusted(2, 2, -2, -2)
-        colour = "accent_text" if self.isEnabled() else "text_dim"
-        if self.isEnabled():
-            painter.setPen(Qt.PenStyle.NoPen)
-            painter.setBrush(colours.accent.darker(112) if self.underMouse() else colours.accent)
-        else:
-            painter.setPen(QPen(colours.edge, 1))
-            painter.setBrush(colours.hover)
-        painter.drawEllipse(disc)
-        side = round(disc.width() * 0.52)
-        spot = QRectF(0, 0, side, side)
-        spot.moveCenter(disc.center())
-        icon(self._name, colour).paint(painter, spot.toRect())
-        if self.hasFocus():
-            painter.setBrush(Qt.BrushStyle.NoBrush)
-            painter.setPen(QPen(colours.text, 2))
-            painter.drawEllipse(disc.adjusted(-1, -1, 1, 1))
+    def resizeEvent(self, event: QResizeEvent) -> None:
+        """A larger radius than half of the disc would be none."""
+        super().resizeEvent(event)
+        self.setStyleSheet(f"border-radius: {self.height() // 2 - 2}px")

@@ -3,11 +3,10 @@
 import math
 from collections.abc import Iterator
 
-from PySide6.QtCore import QMimeData, QRectF
+from PySide6.QtCore import QMimeData, QPointF, QRectF
 from PySide6.QtGui import (
     QBrush,
     QPainter,
-    QPainterPath,
     QPaintEvent,
     QPen,
     QTextBlock,
@@ -16,7 +15,7 @@ from PySide6.QtGui import (
     QTextCursor,
     QTextLayout,
 )
-from PySide6.QtWidgets import QLabel, QTextEdit, QToolButton, QWidget
+from PySide6.QtWidgets import QHBoxLayout, QLabel, QTextEdit, QWidget
 
 from deepseek_r1.core.i18n import tr
 from r1desk.chat.text import display_text
@@ -25,8 +24,8 @@ from r1desk.chat.text.highlight import coloured
 from r1desk.chat.text.message_selection import MessageTextBox
 from r1desk.chat.text.text_style import TextStyle
 from r1desk.chat.text.time_slicer import Slicer
+from r1desk.widgets.layouts import FittedWidget, filled
 
-_MAX_LINE = 2_000  # characters; a longer one is drawn in several
 _RADIUS = 8.0
 _LINE_HEIGHT = 125.0  # percent
 
@@ -46,13 +45,17 @@ class CodeBox(QWidget):
         self._parts: list[str] = []  # the code of later boxes
         self._code = ""
         self._shown = ""
+        self._pad = round(style.em_px * 0.7)
         self._text = CodeText(style, self)
-        self._label: QLabel | None = None
-        self._copy: QToolButton | None = None
+        self._header: FittedWidget | None = None
         if not continued:
-            self._label = QLabel(display_text.code(language)[:40] or tr("Code"), self)
-            style.dress(self._label, scale=0.88)
-            self._copy = copy_button(tr("Copy code"), lambda: self.code, self)
+            self._header = FittedWidget(self)
+            label = QLabel(display_text.code(language)[:40] or tr("Code"), self._header)
+            style.dress(label, scale=0.88)
+            copy = copy_button(tr("Copy code"), lambda: self.code, self._header)
+            row = filled(QHBoxLayout(self._header), margins=(self._pad, 0, 4, 0))
+            row.addWidget(label, 1)
+            row.addWidget(copy)
         self._text.setAccessibleName(tr("Code in {language}", language=language or tr("Code")))
 
     @property
@@ -65,9 +68,8 @@ class CodeBox(QWidget):
         self._parts.append(code)
 
     def set_code(self, code: str, *, final: bool) -> None:
-        """Show `code`; colours come when it is final."""
         self._code = code
-        shown = _broken_lines(display_text.code(code))
+        shown = display_text.code(code)
         if shown.startswith(self._shown):
             if len(shown) > len(self._shown):
                 self._text.append_code(shown[len(self._shown) :])
@@ -111,58 +113,29 @@ class CodeBox(QWidget):
     # ---- geometry
 
     def fit_width(self, width: int) -> int:
-        pad = round(self._style.em_px * 0.7)
-        top = 0 if self.continued else self._header_height()
-        inner = max(10, width - 2 * pad)
+        top = self._header.fit_width(width) if self._header else 0
+        inner = max(10, width - 2 * self._pad)
         height = self._text.needed_height(inner)
-        above = 0 if self.continued else round(pad * 0.6)
-        below = 0 if self.followed else round(pad * 0.8)
-        self._text.setGeometry(pad, top + above, inner, height)
-        if self._label and self._copy:
-            side = self._copy.sizeHint()
-            self._copy.setGeometry(
-                width - side.width() - 4, (top - side.height()) // 2, side.width(), side.height()
-            )
-            self._label.setGeometry(pad, 0, inner - side.width(), top)
+        above = 0 if self.continued else round(self._pad * 0.6)
+        below = 0 if self.followed else round(self._pad * 0.8)
+        self._text.setGeometry(self._pad, top + above, inner, height)
         total = top + above + height + below
         self.resize(width, total)
         return total
-
-    def _header_height(self) -> int:
-        return round(self._style.em_px * 1.75)
 
     def paintEvent(self, _event: QPaintEvent) -> None:
         colours = self._style.colours
         painter = QPainter(self)
         painter.setRenderHint(QPainter.RenderHint.Antialiasing)
-        box = QRectF(self.rect()).adjusted(0.5, 0.5, -0.5, -0.5)
         # A part of a long block hides its rounded corners outside of the widget.
         above, below = (2 * _RADIUS * each for each in (self.continued, self.followed))
-        outer = box.adjusted(0, -above, 0, below)
-        path = QPainterPath()
-        path.addRoundedRect(outer, _RADIUS, _RADIUS)
-        painter.fillPath(path, colours.code_background)
-        if not self.continued:
-            painter.save()
-            painter.setClipPath(path)
-            header = QRectF(0, 0, self.width(), self._header_height())
-            painter.fillRect(header, colours.code_header)
-            painter.setPen(QPen(colours.edge, 1))
-            painter.drawLine(header.bottomLeft(), header.bottomRight())
-            painter.restore()
+        box = QRectF(self.rect()).adjusted(0.5, 0.5 - above, -0.5, below - 0.5)
         painter.setPen(QPen(colours.edge, 1))
-        painter.drawPath(path)
-
-
-def _broken_lines(code: str) -> str:
-    """`code` with its extremely long lines drawn as several."""
-    if len(code) <= _MAX_LINE:
-        return code
-    lines = []
-    for line in code.split("\n"):
-        pieces = [line[at : at + _MAX_LINE] for at in range(0, len(line), _MAX_LINE)]
-        lines.append(f"{display_text.BREAK}\n".join(pieces))
-    return "\n".join(lines)
+        painter.setBrush(colours.code_background)
+        painter.drawRoundedRect(box, _RADIUS, _RADIUS)
+        if self._header:
+            line = self._header.geometry().bottom() + 0.5
+            painter.drawLine(QPointF(0, line), QPointF(self.width(), line))
 
 
 class CodeText(MessageTextBox, QTextEdit):
@@ -185,7 +158,6 @@ class CodeText(MessageTextBox, QTextEdit):
         QTextCursor(self.document()).setBlockFormat(self._lines)
 
     def append_code(self, code: str) -> None:
-        """Add more characters at the end."""
         was_empty = self.document().isEmpty()
         cursor = QTextCursor(self.document())
         cursor.movePosition(QTextCursor.MoveOperation.End)
@@ -194,7 +166,6 @@ class CodeText(MessageTextBox, QTextEdit):
             self.setTextCursor(QTextCursor(self.document()))
 
     def replace_code(self, code: str) -> None:
-        """Show other code."""
         self.document().clear()
         QTextCursor(self.document()).setBlockFormat(self._lines)
         self.append_code(code)
@@ -206,10 +177,7 @@ class CodeText(MessageTextBox, QTextEdit):
         return math.ceil(size.height()) + bar
 
     def createMimeDataFromSelection(self) -> QMimeData:
-        """The selected characters as plain text, lines of our own making joined again."""
+        """The selected characters as plain text."""
         data = QMimeData()
-        selected = self.textCursor().selectedText().replace("\u2029", "\n")
-        data.setText(
-            selected.replace(f"{display_text.BREAK}\n", "").replace(display_text.BREAK, "")
-        )
+        data.setText(self.textCursor().selectedText().replace("\u2029", "\n"))
         return data

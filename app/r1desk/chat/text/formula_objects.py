@@ -71,7 +71,6 @@ class FormulaObjects(QPyTextObject):
         service.settled.connect(self._on_settled)
 
     def clear(self) -> None:
-        """The document is empty again."""
         self.drawn.clear()
         self._waiting.clear()
 
@@ -200,7 +199,6 @@ class FormulaObjects(QPyTextObject):
         position: int,
         fmt: QTextFormat,
     ) -> None:
-        """Paint the formula into its box."""
         formula = self.drawn[fmt.intProperty(FORMULA_INDEX)]
         scale = self._scale(formula, position)
         baseline = rect.bottom()

@@ -32,7 +32,6 @@ class InlineRenderer:
         self.has_links = False
 
     def set(self, cursor: QTextCursor, token: Token, plain: QTextCharFormat) -> None:
-        """Insert the children of an inline token at `cursor`."""
         self._cursor = cursor
         styles = [plain]
         label_from: list[tuple[str, int]] = []

@@ -75,7 +75,6 @@ class MarkdownRenderer(QObject):
         }
 
     def clear(self) -> None:
-        """Empty the document."""
         self._document.clear()
         if self.formulas:
             self.formulas.clear()
@@ -86,7 +85,6 @@ class MarkdownRenderer(QObject):
         self.inline.has_links = False
 
     def append(self, tokens: Sequence[Token]) -> None:
-        """Set one or more top-level blocks."""
         self._cursor.beginEditBlock()
         index = 0
         self._plain = self._text_format()

@@ -61,7 +61,6 @@ class MarkdownView(QWidget):
             self._show_tail(self._splitter.tail())
 
     def finish(self) -> None:
-        """The text is complete."""
         self._ending = True
         if self._loading or self.finished:
             return

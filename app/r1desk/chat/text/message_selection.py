@@ -21,7 +21,7 @@ from PySide6.QtGui import (
 )
 from PySide6.QtWidgets import QFrame, QTextEdit, QWidget
 
-from r1desk.chat.text.colours import chat_colours
+from r1desk.chat.text.text_style import chat_colours
 
 MESSAGE = "message"  # property of the widget of a message: its id
 

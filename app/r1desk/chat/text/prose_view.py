@@ -69,14 +69,12 @@ class ProseView(MessageTextBox, QTextBrowser):
         return self.document().characterCount() + _BLOCK_CHARS * self.document().blockCount()
 
     def append_tokens(self, tokens: Sequence[Token]) -> None:
-        """Add blocks of Markdown."""
         self._renderer.append(tokens)
         if self.scrolls:  # the text pushed the cursor on, and the first show scrolls to it
             self.setTextCursor(QTextCursor(self.document()))
         self._set_focus_policy()
 
     def replace_tokens(self, tokens: Sequence[Token]) -> None:
-        """Show these blocks instead of what was there."""
         self._renderer.clear()
         self.append_tokens(tokens)
 

@@ -1,19 +1,20 @@
-"""Colours, font and measures of text in one value."""
-
-from __future__ import annotations
+"""Colours, font and measures of the chat's text: those of the theme in force, in one value."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from enum import StrEnum
+from functools import cache
+from typing import Any, Self
 
 from PySide6.QtCore import Qt
-from PySide6.QtGui import QFont, QFontMetricsF, QTextCharFormat
+from PySide6.QtGui import QColor, QFont, QFontMetricsF, QTextCharFormat
 from PySide6.QtWidgets import QLabel
 
 from r1desk.chat.formulas.formula_service import FormulaService
-from r1desk.chat.text.colours import ChatColours, chat_colours
 from r1desk.platform.qt_application import application
 from r1desk.theme.fonts import mono, scaled
+from r1desk.theme.theme import tokens
+from r1desk.theme.tokens import HIGH_CONTRAST, Tokens
 
 ASIDE_SCALE = 0.92
 _READABLE_EM = 44.0
@@ -51,6 +52,65 @@ def column_span(whole_px: int, em_px: float) -> tuple[int, int]:
 
 
 @dataclass(frozen=True, slots=True)
+class ChatColours:
+    """Every colour the chat paints with."""
+
+    background: QColor
+    text: QColor
+    dim: QColor  # thinking, footers, hints
+    edge: QColor  # quiet lines around boxes
+    bubble: QColor  # behind a user's message
+    code_background: QColor
+    code_text: QColor
+    code_keyword: QColor
+    code_string: QColor
+    code_number: QColor
+    code_comment: QColor
+    code_name: QColor
+    code_error: QColor
+    inline_background: QColor
+    link: QColor
+    accent: QColor
+    hover: QColor
+    error_background: QColor
+    error_edge: QColor
+    track: QColor  # the empty part of a progress bar
+    high_contrast: bool
+
+
+def chat_colours() -> ChatColours:
+    """The colours in force."""
+    return colours_of(tokens())
+
+
+@cache
+def colours_of(theme: Tokens) -> ChatColours:
+    """The chat's colours in a theme."""
+    pure = theme is HIGH_CONTRAST  # which has no half-tones
+    names = [field.name for field in fields(ChatColours) if hasattr(theme, field.name)]
+    own: dict[str, Any] = {
+        "background": QColor(theme.surface),
+        "dim": QColor(theme.text_dim),
+        "edge": QColor(theme.border),
+        "inline_background": _mixed(theme.surface, theme.text, 0.2 if pure else 0.07),
+        "error_background": _mixed(theme.surface, theme.danger, 0.0 if pure else 0.08),
+        "error_edge": _mixed(theme.surface, theme.danger, 1.0 if pure else 0.55),
+        "high_contrast": pure,
+    }
+    return ChatColours(**{name: QColor(getattr(theme, name)) for name in names} | own)
+
+
+def _mixed(base: str, over: str, share: float) -> QColor:
+    """`base` with `share` of `over`."""
+    below, above = QColor(base), QColor(over)
+    return QColor.fromRgbF(
+        below.redF() + (above.redF() - below.redF()) * share,
+        below.greenF() + (above.greenF() - below.greenF()) * share,
+        below.blueF() + (above.blueF() - below.blueF()) * share,
+    )
+
+
+@dataclass(frozen=True, slots=True)
 class TextStyle:
     """The colours, the fonts, and whether the text is an aside (the thinking)."""
 
@@ -70,7 +130,7 @@ class TextStyle:
         colours: ChatColours | None = None,
         *,
         aside: bool = False,
-    ) -> TextStyle:
+    ) -> Self:
         """The style that goes with a font; in the colours in force, where none are given."""
         em_px = QFontMetricsF(font).height()
         return cls(colours or chat_colours(), QFont(font), mono(font), em_px, formulas, aside)
@@ -84,12 +144,10 @@ class TextStyle:
         palette.setColor(palette.ColorRole.WindowText, colour)
         label.setPalette(palette)
 
-    def as_aside(self) -> TextStyle:
-        """Smaller and dimmer."""
+    def as_aside(self) -> Self:
         font = scaled(self.font, ASIDE_SCALE)
-        return TextStyle.of(font, self.formulas, self.colours, aside=True)
+        return self.of(font, self.formulas, self.colours, aside=True)
 
     def set_mono(self, fmt: QTextCharFormat) -> None:
-        """Give `fmt` the font of code."""
         fmt.setFontFamilies(self.mono.families())
         fmt.setFontPointSize(self.mono.pointSizeF())

@@ -30,7 +30,6 @@ class Slicer(QObject):
 
     @property
     def busy(self) -> bool:
-        """True while there is work left."""
         return bool(self._queue)
 
     def add(self, owner: QObject, work: Iterator[None], *, urgent: bool = False) -> None:
@@ -71,12 +70,10 @@ class DrawThrottle(QObject):
         self._timer.timeout.connect(self._on_timeout)
 
     def start(self) -> None:
-        """There is something to draw."""
         if not self._timer.isActive():
             self._timer.start()
 
     def stop(self) -> None:
-        """Nothing is left to draw."""
         self._timer.stop()
 
     @Slot()
