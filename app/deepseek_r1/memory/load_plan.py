@@ -11,7 +11,13 @@ from deepseek_r1.core.settings import LoadSettings
 from deepseek_r1.formats.gguf import ModelHeader
 from deepseek_r1.memory.advice import require_fit
 from deepseek_r1.memory.other_models import OtherModels
-from deepseek_r1.memory.plan import MemoryPlan, ProcessOverhead, with_context
+from deepseek_r1.memory.plan import (
+    MemoryPlan,
+    ProcessOverhead,
+    residency_without_draft,
+    with_context,
+)
+from deepseek_r1.weights.residency import Residency
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +42,13 @@ class LoadPlan:
     def _headers(self) -> list[ModelHeader]:
         headers = (self.header, self.others.draft, self.others.embedding)
         return [header for header in headers if header is not None]
+
+    @property
+    def residency_without_draft(self) -> Residency | None:
+        """The residency of a streamed model once its draft model is freed; None without one."""
+        if self.memory.residency is None:
+            return None
+        return residency_without_draft(self.header, self.settings, self.overhead)
 
     @property
     def usable(self) -> bool:

@@ -171,7 +171,6 @@ class SamplerPair:
 
     @property
     def constrains(self) -> bool:
-        """Whether the next token is sampled from the grammar."""
         return self._constrained is not None and self.chain == self._constrained.pointer
 
     def sample(self, row: int) -> int:
@@ -193,7 +192,6 @@ class SamplerPair:
         return required(sample(function, self.chain, self._context, row))
 
     def rule_out(self, token: int, row: int) -> None:
-        """Let a token not be sampled from this row again."""
         self._api.llama_get_logits_ith(self._context, row)[token] = -math.inf
 
     def logprob(self, token: int, row: int) -> TokenLogprob | None:
