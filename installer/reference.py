@@ -39,8 +39,8 @@ PAGES = {
     "checks": ("Checks of the computer", ("deepseek_r1.checks.finding", "deepseek_r1.checks")),
 }
 _NOT_FOR_CALLERS = {
-    "Engine", "OpenRequest", "DraftRequest", "VocabularyMap", "compared_vocabularies",
-    "engine_name", "package_version",
+    "Engine", "OpenRequest", "VocabularyMap", "compared_vocabularies", "engine_name",
+    "package_version",
 }  # fmt: skip
 
 

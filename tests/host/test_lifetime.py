@@ -6,6 +6,8 @@ import subprocess
 import sys
 import threading
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import psutil
@@ -36,27 +38,33 @@ with EngineClient() as client:
 """
 
 
-def start_child(env: dict[str, str] | None = None) -> subprocess.Popen:
-    return subprocess.Popen(
-        child_command(ChildKind.ENGINE),
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        env=env or supervisor.engine_environment(),
-        bufsize=0,
-    )
+@contextmanager
+def started() -> Iterator[subprocess.Popen]:
+    """The real child, which is ended after the block."""
+    pipe = subprocess.PIPE
+    child = subprocess.Popen(
+        child_command(ChildKind.ENGINE), stdin=pipe, stdout=pipe, stderr=pipe, bufsize=0,
+        env=supervisor.engine_environment(),
+    )  # fmt: skip
+    try:
+        yield child
+    finally:
+        child.kill()
+        child.wait()
+        for each in (child.stdin, child.stdout, child.stderr):
+            each.close()
+
+
+@pytest.fixture
+def child() -> Iterator[subprocess.Popen]:
+    """The real child, after its greeting."""
+    with started() as child:
+        assert isinstance(first_frame(child), protocol.Handshake)
+        yield child
 
 
 def first_frame(child: subprocess.Popen) -> protocol.Reply:
     return frames.parse(frames.read(child.stdout, frames.FROM_CHILD_CAP), protocol.reply_adapter)
-
-
-def end(child: subprocess.Popen) -> int:
-    child.kill()
-    code = child.wait()
-    for pipe in (child.stdin, child.stdout, child.stderr):
-        pipe.close()
-    return code
 
 
 def gone(pid: int, within_s: float = PATIENCE_S) -> bool:
@@ -81,26 +89,18 @@ def test_the_real_child_greets_within_four_times_what_importing_pydantic_takes()
 
 
 def seconds_to_greet() -> float:
-    child = start_child()
-    try:
+    with started() as child:
         hello = first_frame(child)
         cpu = psutil.Process(child.pid).cpu_times()
-    finally:
-        end(child)
     assert hello.version == protocol.VERSION
     assert hello.pid == child.pid
     assert "llama.cpp" in hello.engine
     return cpu.user + cpu.system
 
 
-def test_the_child_ends_when_its_input_closes():
-    child = start_child()
-    try:
-        first_frame(child)
-        child.stdin.close()
-        assert child.wait(PATIENCE_S) == 0
-    finally:
-        end(child)
+def test_the_child_ends_when_its_input_closes(child):
+    child.stdin.close()
+    assert child.wait(PATIENCE_S) == 0
 
 
 def test_no_child_outlives_a_killed_owner(tmp_path):
@@ -167,15 +167,10 @@ def assert_ends_with_its_owner(tmp_path: Path, source: str, *arguments: str) -> 
         owner.stdout.close()
 
 
-def test_a_request_of_garbage_ends_the_child_with_a_word_on_standard_error():
-    child = start_child()
-    try:
-        first_frame(child)
-        child.stdin.write(b"\xff" * 100)
-        assert child.wait(PATIENCE_S) == 3
-        assert b"4294967295 bytes" in child.stderr.read()
-    finally:
-        end(child)
+def test_a_request_of_garbage_ends_the_child_with_a_word_on_standard_error(child):
+    child.stdin.write(b"\xff" * 100)
+    assert child.wait(PATIENCE_S) == 3
+    assert b"4294967295 bytes" in child.stderr.read()
 
 
 @linux_only
@@ -218,27 +213,17 @@ def test_an_idle_engine_and_its_owner_use_no_processor(tmp_path):
 
 
 @posix_only
-def test_the_child_gives_way_to_other_programs():
-    child = start_child()
-    try:
-        first_frame(child)
-        own = psutil.Process().nice()
-        assert psutil.Process(child.pid).nice() >= min(own + 1, 19)  # the tests may give way too
-    finally:
-        end(child)
+def test_the_child_gives_way_to_other_programs(child):
+    own = psutil.Process().nice()
+    assert psutil.Process(child.pid).nice() >= min(own + 1, 19)  # the tests may give way too
 
 
 @linux_only
-def test_the_child_is_the_first_to_go_when_memory_runs_out_and_leaves_no_core():
-    child = start_child()
-    try:
-        first_frame(child)
-        own = int(Path("/proc/self/oom_score_adj").read_text())
-        assert int(Path(f"/proc/{child.pid}/oom_score_adj").read_text()) > own
-        limits = Path(f"/proc/{child.pid}/limits").read_text()
-        assert re.search(r"Max core file size +0 ", limits)
-    finally:
-        end(child)
+def test_the_child_is_the_first_to_go_when_memory_runs_out_and_leaves_no_core(child):
+    own = int(Path("/proc/self/oom_score_adj").read_text())
+    assert int(Path(f"/proc/{child.pid}/oom_score_adj").read_text()) > own
+    limits = Path(f"/proc/{child.pid}/limits").read_text()
+    assert re.search(r"Max core file size +0 ", limits)
 
 
 @linux_only
@@ -290,11 +275,8 @@ def test_the_frozen_program_starts_itself_as_the_engine(monkeypatch):
 def test_a_module_in_the_current_folder_does_not_stand_in_for_ours(tmp_path, monkeypatch):
     (tmp_path / "json.py").write_text("raise SystemExit('hijacked')")
     monkeypatch.chdir(tmp_path)
-    child = start_child()
-    try:
+    with started() as child:
         assert isinstance(first_frame(child), protocol.Handshake)
-    finally:
-        end(child)
 
 
 def test_what_native_code_prints_does_not_reach_the_pipe(tmp_path):

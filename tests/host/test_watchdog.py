@@ -2,7 +2,7 @@
 
 import pytest
 
-from deepseek_r1.core.errors import EngineFailed
+from deepseek_r1.core.errors import EngineFailed, EngineHung
 from deepseek_r1.host.engine_session import (
     EngineSession,
     HangLimits,
@@ -11,7 +11,14 @@ from deepseek_r1.host.engine_session import (
     Watchdog,
 )
 from deepseek_r1.host.in_flight import InFlightRequests
-from deepseek_r1.host.protocol import UnloadRequest
+from deepseek_r1.host.protocol import (
+    VERSION,
+    EnginePhase,
+    GenerateRequest,
+    Handshake,
+    Heartbeat,
+    UnloadRequest,
+)
 
 
 def checks(watch: Watchdog, until: float, last_sign_at, moved_at) -> float | None:
@@ -76,3 +83,19 @@ def test_three_restarts_in_five_minutes_are_allowed_and_a_fourth_is_not():
     assert [budget.record_crash(now) for now in (0, 100, 200, 299)] == [True, True, True, False]
     budget.reset()
     assert [budget.record_crash(now) for now in (0, 101, 202, 303, 404)] == [True] * 5
+
+
+def test_an_engine_that_does_not_obey_a_cancel_is_ended_though_it_moves():
+    session, in_flight = EngineSession(HangLimits(), 0.0), InFlightRequests()
+    session.check_order(Handshake(version=VERSION, pid=1, engine="test"), 0.0)
+    in_flight.add(GenerateRequest(id=1), 0.0)
+    in_flight.cancel(1, 10.0)
+    moving = Heartbeat(
+        phase=EnginePhase.WORKING, idle_s=0, cpu_s=0, rss_mib=1, peak_mib=1,
+        context_used=0, context_length=0,
+    )  # fmt: skip
+    for now in range(1, 11):
+        assert session.verdict is None
+        session.on_heartbeat(moving, now)
+        session.check(now, in_flight, last_sign_at=now)
+    assert isinstance(session.verdict, EngineHung)

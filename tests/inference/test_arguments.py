@@ -7,7 +7,7 @@ import pytest
 from deepseek_r1.core.errors import WrongUsage
 from deepseek_r1.core.messages import Message, Role
 from deepseek_r1.core.settings import LoadSettings, SamplingSettings
-from deepseek_r1.inference.arguments import (
+from deepseek_r1.inference.prompt_calls import (
     as_messages,
     is_list_of_prompts,
     sampling_for,

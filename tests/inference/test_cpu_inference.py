@@ -4,7 +4,6 @@ The real starter model answers where the answer has to make sense, its first blo
 """
 
 import json
-import statistics
 import threading
 import time
 from collections.abc import Iterator
@@ -50,7 +49,6 @@ RANDOM = SamplingSettings(temperature=5.0, top_p=1.0)
 NEVER_ENDING = RANDOM.model_copy(
     update={"logit_bias": {0: -100.0, 2: -100.0}, "end_repetition": False}
 )
-STOP_SECONDS = 0.2
 SUM = "What is 2+2?"
 LONG_TEXT = "The quick brown fox jumps over the lazy dog. " * 300
 
@@ -299,45 +297,6 @@ def test_a_prompt_that_does_not_fit_is_refused_and_nothing_is_lost(model: CPUInf
 # ---- stopping -----------------------------------------------------------------------------------
 
 
-def seconds_to_stop(model, prompt, after, wait):
-    """From `cancel` in another thread to the end of the stream."""
-    stopped_at: list[float] = []
-
-    def stop() -> None:
-        time.sleep(wait)
-        stopped_at.append(time.monotonic())
-        model.cancel()
-
-    thread = threading.Thread(target=stop)
-    finished = None
-    for event in model.stream(prompt, 4000, sampling=NEVER_ENDING):
-        if isinstance(event, after) and not thread.ident:
-            thread.start()
-        finished = event
-    ended_at = time.monotonic()
-    thread.join()
-    assert isinstance(finished, GenerationFinished)
-    assert finished.stats.finish_reason is FinishReason.CANCELLED
-    return ended_at - stopped_at[0]
-
-
-@pytest.mark.slow
-@pytest.mark.quiet
-def test_stopping_while_it_writes(real: CPUInference) -> None:
-    seconds = [seconds_to_stop(real, "Tell a long story.", AnswerDelta, 0.1) for _ in range(3)]
-    assert statistics.median(seconds) < STOP_SECONDS
-
-
-@pytest.mark.slow
-@pytest.mark.quiet
-def test_stopping_while_it_reads(real: CPUInference) -> None:
-    seconds = []
-    for start in "abc":  # another beginning each time: nothing is in the cache
-        seconds.append(seconds_to_stop(real, start + LONG_TEXT, PrefillProgress, 0.3))
-    assert statistics.median(seconds) < STOP_SECONDS
-    assert "4" in real.generate(SUM, 30, sampling=GREEDY)
-
-
 def test_a_stop_between_asking_and_reading_counts(model: CPUInference) -> None:
     events = model.stream("Tell a long story.", 100)
     model.cancel()
@@ -535,17 +494,6 @@ def test_answers_wait_for_space_in_the_context(shallow_starter: Path) -> None:
         questions = ["Tell a story about " + name for name in "abcd"]
         answers = model.generate(questions, 60, json_schema=only(text))
         assert [json.loads(answer) for answer in answers] == [text] * 4
-
-
-@pytest.mark.slow
-@pytest.mark.quiet
-def test_a_batch_can_be_stopped(real: CPUInference) -> None:
-    threading.Timer(0.5, real.cancel).start()
-    began = time.monotonic()
-    answers = real.generate(["Tell a very long story."] * 8, 500)
-    assert time.monotonic() - began < 0.5 + 5 * STOP_SECONDS
-    assert len(answers) == 8
-    assert len(real.generate(["Hi", "Ho"], 1)) == 2
 
 
 @pytest.mark.parametrize("queue", [False, True])

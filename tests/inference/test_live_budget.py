@@ -1,7 +1,6 @@
 """What a live budget follows: what the processes cost by now."""
 
 import os
-import subprocess
 import sys
 import threading
 from pathlib import Path
@@ -25,31 +24,25 @@ from deepseek_r1.weights import streamed_weights
 from deepseek_r1.weights.direct_file import WeightFile, WeightsUnreadableError
 from deepseek_r1.weights.residency import Residency, plan_residency
 from support.budgets import engine_extra_mib
-from support.patience import PATIENCE_S
+from support.command import run_code
 
 WINDOW_MIB, GROWN_MIB = 150.0, 550.0
-APP = Path(__file__).parents[2] / "app"
+SETTINGS = {"memory_budget": 328, "context_length": 512, "swap_enabled": True}
 # In a process of its own: what pytest holds would count as the engine's.
-GROWS = """
-import sys
+OPENS = f"""
+import os
 from deepseek_r1 import CPUInference
-path, window_mib = sys.argv[1], float(sys.argv[2])
-with CPUInference(
-    path, memory_budget=328, context_length=512, swap_enabled=True, window_mib=window_mib
-) as model:
+
+window_mib = float(os.environ["WINDOW_MIB"])
+with CPUInference(os.environ["MODEL"], window_mib=window_mib, **{SETTINGS}) as model:
+"""
+GROWS = """
     for grown_mib in (0.0, 4.0):
         model.set_memory_budget(328, window_mib=window_mib + grown_mib)
         model.generate("Hello", max_tokens=4)  # what is to stay comes home
         print(model.weights_stats.pinned_mib)
 """
-
-
 LENDS = """
-import sys
-from deepseek_r1 import CPUInference
-with CPUInference(
-    sys.argv[1], memory_budget=328, context_length=512, swap_enabled=True, window_mib=sys.argv[2]
-) as model:
     model.generate("Hello", max_tokens=4)
     for mib in (0.0, 4.0, 0.0):
         assert model._reading_memory._set_reduction(mib)
@@ -59,42 +52,40 @@ with CPUInference(
 """
 
 
+def pinned_mib(starter: Path, code: str) -> list[float]:
+    """What the code prints of a model that is opened in a process of its own."""
+    window_mib = WINDOW_MIB - engine_extra_mib(starter)
+    done = run_code(OPENS + code, MODEL=str(starter), WINDOW_MIB=str(window_mib))
+    assert done.returncode == 0, done.stderr
+    return [float(each) for each in done.stdout.split()]
+
+
+def opened(starter: Path, **settings: int) -> CPUInference:
+    return CPUInference(starter, window_mib=WINDOW_MIB, **SETTINGS | settings)
+
+
+@pytest.fixture
+def process_counts_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What pytest holds would count as the engine's."""
+    monkeypatch.setattr(loading, "process_mib", lambda _pid: 0.0)
+
+
 @pytest.mark.integration
 def test_streamed_weights_make_room_for_a_reader_of_documents(starter: Path) -> None:
-    window_mib = WINDOW_MIB - engine_extra_mib(starter)
-    done = subprocess.run(
-        [sys.executable, "-c", LENDS.replace("sys.argv[2]", str(window_mib)), starter],
-        env={**os.environ, "PYTHONPATH": str(APP)},
-        capture_output=True,
-        text=True,
-        timeout=PATIENCE_S,
-        check=True,
-    )
-    before, meanwhile, after = map(float, done.stdout.split())
+    before, meanwhile, after = pinned_mib(starter, LENDS)
     assert meanwhile < before
     assert after == before
 
 
 @pytest.mark.integration
 def test_the_weights_follow_the_window(starter: Path) -> None:
-    window_mib = WINDOW_MIB - engine_extra_mib(starter)
-    done = subprocess.run(
-        [sys.executable, "-c", GROWS, starter, str(window_mib)],
-        env={**os.environ, "PYTHONPATH": str(APP)},
-        capture_output=True,
-        text=True,
-        timeout=PATIENCE_S,
-        check=True,
-    )
-    before, after = map(float, done.stdout.split())
+    before, after = pinned_mib(starter, GROWS)
     assert after < before - 3
 
 
 @pytest.mark.integration
 def test_a_window_that_has_grown_raises_the_least(starter: Path) -> None:
-    with CPUInference(
-        starter, memory_budget=300, context_length=512, swap_enabled=True, window_mib=WINDOW_MIB
-    ) as model:
+    with opened(starter, memory_budget=300) as model:
         before = model.wanted.least_mib
         model.set_memory_budget(4096, window_mib=GROWN_MIB)
         assert model.wanted.least_mib >= before + GROWN_MIB - WINDOW_MIB
@@ -116,15 +107,10 @@ def planned_mib(monkeypatch: pytest.MonkeyPatch) -> list[float]:
 
 
 @pytest.mark.integration
-def test_one_move_of_the_budget_computes_the_residency_at_most_twice(
-    starter: Path, planned_mib: list[float], monkeypatch: pytest.MonkeyPatch
-) -> None:
+@pytest.mark.usefixtures("process_counts_nothing")
+def test_one_move_of_the_budget_computes_the_residency_at_most_twice(starter, planned_mib):
     """Once for the budget, and once for the memory that a short conversation leaves to weights."""
-    # What pytest holds would count as the engine's.
-    monkeypatch.setattr(loading, "process_mib", lambda _pid: 0.0)
-    with CPUInference(
-        starter, memory_budget=328, context_length=2048, swap_enabled=True, window_mib=WINDOW_MIB
-    ) as model:
+    with opened(starter, context_length=2048) as model:
         for budget_mib in (345, 324, 332):
             planned_mib.clear()
             model.set_memory_budget(budget_mib, window_mib=WINDOW_MIB)
@@ -132,17 +118,12 @@ def test_one_move_of_the_budget_computes_the_residency_at_most_twice(
 
 
 @pytest.mark.integration
+@pytest.mark.usefixtures("process_counts_nothing")
 @pytest.mark.parametrize("left", ["stopped", "left with break"])
-def test_a_budget_that_is_lowered_during_an_answer_is_kept_once_the_answer_ended(
-    starter: Path, monkeypatch: pytest.MonkeyPatch, left: str
-) -> None:
-    # What pytest holds would count as the engine's.
-    monkeypatch.setattr(loading, "process_mib", lambda _pid: 0.0)
-    with CPUInference(
-        starter, memory_budget=328, context_length=512, swap_enabled=True, window_mib=WINDOW_MIB
-    ) as model:
+def test_a_budget_that_is_lowered_during_an_answer_is_kept_once_the_answer_ended(starter, left):
+    with opened(starter) as model:
         model.generate("Hello", max_tokens=4)  # what is to stay comes home
-        pinned_mib = model.weights_stats.pinned_mib
+        before_mib = model.weights_stats.pinned_mib
         events = model.stream("Count to a hundred.", max_tokens=100)
         for event in events:
             if isinstance(event, AnswerDelta):
@@ -153,15 +134,14 @@ def test_a_budget_that_is_lowered_during_an_answer_is_kept_once_the_answer_ended
             list(events)
         del events
         kept_mib = model.weights_stats.pinned_mib
-        assert kept_mib < pinned_mib - 10
+        assert kept_mib < before_mib - 10
         model.set_memory_budget(model.wanted.least_mib)
         assert model.weights_stats.pinned_mib == kept_mib
 
 
 @pytest.mark.integration
+@pytest.mark.usefixtures("process_counts_nothing")
 def test_a_drive_that_was_gone_for_a_while_costs_only_the_answers_meanwhile(starter, monkeypatch):
-    # What pytest holds would count as the engine's.
-    monkeypatch.setattr(loading, "process_mib", lambda _pid: 0.0)
     tensors = {each.name: each for each in read_header(starter).tensors}
     weight, gone, read = tensors["blk.9.ffn_up.weight"], threading.Event(), WeightFile.read
 
@@ -172,9 +152,7 @@ def test_a_drive_that_was_gone_for_a_while_costs_only_the_answers_meanwhile(star
 
     monkeypatch.setattr(WeightFile, "read", failing)
     gone.set()
-    with CPUInference(
-        starter, memory_budget=328, context_length=512, swap_enabled=True, window_mib=WINDOW_MIB
-    ) as model:
+    with opened(starter) as model:
         with pytest.raises(EngineFailed, match="Input/output"):
             model.generate("Hello", max_tokens=4)
         loaded_mib = model.weights_stats.pinned_mib

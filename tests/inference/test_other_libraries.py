@@ -1,12 +1,10 @@
 """Other users of llama-cpp-python work in the process of a model of ours."""
 
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
-from support.patience import PATIENCE_S
+from support.command import run_code
 
 pytestmark = pytest.mark.integration
 
@@ -27,6 +25,5 @@ with CPUInference(sys.argv[1], context_length=256) as model:
 
 
 def test_llama_cpp_is_imported_whole_beside_a_model_of_ours(starter: Path) -> None:
-    command = [sys.executable, "-c", BESIDE, str(starter)]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=PATIENCE_S, check=False)
+    done = run_code(BESIDE, starter)
     assert done.returncode == 0, done.stderr

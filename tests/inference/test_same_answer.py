@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from deepseek_r1 import CPUInference
-from deepseek_r1.core.messages import Message, Role
+from deepseek_r1.core.messages import Message
 from deepseek_r1.core.settings import KVType, LoadSettings, SamplingSettings
 from support.prompt_chats import user
 from support.real_models import k_quant_model
@@ -76,28 +76,6 @@ def test_another_number_of_threads_changes_nothing_with_a_quantised_cache(k_quan
         result = model.complete([question], sampling=SEEDED)
         assert result.text == first
         assert result.stats.prompt_tokens > 256
-
-
-def test_a_second_turn_is_the_same_with_and_without_the_cache(model: CPUInference) -> None:
-    question = user(QUESTIONS[0])
-    first = answer(model, GREEDY, question)
-    turn = [question, Message(role=Role.ASSISTANT, content=first), user("And why?")]
-    after_first = answer(model, GREEDY, *turn)
-    answer(model, OTHER, user("Hello"))
-    assert answer(model, GREEDY, *turn) == after_first
-
-
-def test_a_prepared_and_a_restored_prompt_change_nothing(k_quant: Path, tmp_path: Path) -> None:
-    question = user(CARDS + " Which number has card 5?")
-    with CPUInference(k_quant, context_length=2048, prompt_cache=tmp_path) as model:
-        first = answer(model, GREEDY, question)
-    with CPUInference(k_quant, context_length=2048, prompt_cache=tmp_path) as model:
-        list(model.prepare([question]))
-        assert answer(model, GREEDY, question) == first
-    with CPUInference(k_quant, context_length=2048, prompt_cache=tmp_path) as model:
-        again = model.complete([question], sampling=GREEDY)
-        assert again.text == first
-        assert again.stats.restored_tokens >= 128
 
 
 def test_a_reproducible_answer_reuses_the_whole_pieces_of_its_prompt(model: CPUInference) -> None:

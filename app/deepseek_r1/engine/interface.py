@@ -61,14 +61,6 @@ class GenerationResult:
 
 
 @dataclass(frozen=True, slots=True)
-class DraftRequest:
-    """A draft model to load beside a target, and the translation of its tokens."""
-
-    header: ModelHeader
-    vocabulary: VocabularyMap
-
-
-@dataclass(frozen=True, slots=True)
 class OpenRequest:
     """A model to load and its settings. `sequences` is the most answers computed together.
 
@@ -76,8 +68,8 @@ class OpenRequest:
 
     `residency` is the plan for streamed weights, None where all weights are in memory.
     `prompt_cache` keeps prompts on the disk. `isolated`: an old file is read by a child process.
-    `draft` is the draft model, None without one;
-    `residency_without_draft` is the plan for streamed weights once it is freed. `draft_released`:
+    `draft` is the draft model, whose tokens `vocabulary` translates; `residency_without_draft` is
+    the plan for streamed weights once it is freed. `draft_released`:
     it is left out, since answers were slower with it. `embedding_model` compares passages with a
     question. `graphics` is the open device that reads prompts; empty for none. `times` decide which
     kernels multiply, and the layout of weights.
@@ -91,7 +83,8 @@ class OpenRequest:
     prompt_cache: PromptCache | None = None
     chat_template: str = ""
     isolated: bool = False
-    draft: DraftRequest | None = None
+    draft: ModelHeader | None = None
+    vocabulary: VocabularyMap | None = None
     residency_without_draft: Residency | None = None
     draft_released: bool = False
     embedding_model: ModelHeader | None = None
@@ -329,11 +322,6 @@ class VocabularyMap:
         for token, to in enumerate(self.to_target):
             if to != UNMAPPED:
                 self.to_draft[to] = token
-
-    @property
-    def address(self) -> int:
-        """The address of `to_target`."""
-        return self.to_target.buffer_info()[0]
 
 
 def compared_vocabularies(target: ModelHeader, draft: ModelHeader) -> VocabularyMap:

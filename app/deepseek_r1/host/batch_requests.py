@@ -44,12 +44,10 @@ class BatchRequests:
         self._following: WorkerRequest | None = None  # waits for the end of the batch
 
     def cancel(self, request_id: int) -> None:
-        """End an answer early."""
         if (batch := self._batch) is not None:
             batch.cancel(request_id)
 
     def end_thinking(self, request_id: int) -> None:
-        """Let an answer begin now."""
         if (batch := self._batch) is not None:
             batch.end_thinking(request_id)
 

@@ -94,11 +94,9 @@ class RestartBudget:
 
     @property
     def count(self) -> int:
-        """The crashes within the window."""
         return len(self._crashes)
 
     def reset(self) -> None:
-        """Clear the record of crashes."""
         self._crashes.clear()
 
 
@@ -145,7 +143,6 @@ class EngineSession:
         self._watchdog = Watchdog(self._limits, now)
 
     def on_heartbeat(self, heartbeat: protocol.Heartbeat, now: float) -> None:
-        """Note when the engine's loop last moved."""
         if heartbeat.phase is not protocol.EnginePhase.IDLE:
             self._loop_moved_at = now - heartbeat.idle_s
 

@@ -41,7 +41,6 @@ class HeartbeatSender:
 
     @contextmanager
     def working(self) -> Iterator[None]:
-        """Mark the loop as busy."""
         self.record_progress()
         self._phase = EnginePhase.WORKING
         self._changed.set()

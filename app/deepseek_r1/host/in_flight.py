@@ -100,7 +100,6 @@ class InFlightRequests:
 
     @property
     def load(self) -> LoadRequest | None:
-        """The load that is open, if one is."""
         requests = (entry.request for entry in self._entries.values())
         return next((each for each in requests if isinstance(each, LoadRequest)), None)
 
@@ -140,7 +139,6 @@ class InFlightRequests:
         return any(not isinstance(entry.request, quick) for entry in self._entries.values())
 
     def clear(self) -> tuple[int, ...]:
-        """Remove all requests; returns their ids."""
         ids = self.ids()
         self._entries.clear()
         return ids
@@ -150,7 +148,6 @@ class InFlightRequests:
         return min((e.deadline for e in self._entries.values() if e.deadline), default=None)
 
     def overdue(self, now: float) -> InFlightRequest | None:
-        """A request whose deadline has passed."""
         late = (e for e in self._entries.values() if e.deadline is not None and now >= e.deadline)
         return next(late, None)
 

@@ -40,7 +40,6 @@ class ProcessModel:
         self._opened: Hashable | None = None  # the files that the process is locked to
 
     def on_sent(self, request: AnsweredRequest) -> None:
-        """Note what a request that goes out changes."""
         match request:
             case SetThreadsRequest():
                 self._changes |= request.model_dump(include={"threads", "threads_prefill"})

@@ -76,19 +76,9 @@ class PromptRequests:
             return None
         if self._cache is None:
             return PromptCacheState(problem=self._problem)
-        usage = self._cache.usage()
-        return PromptCacheState(
-            disk_mib=usage.bytes / _MIB,
-            budget_mib=usage.budget_bytes / _MIB,
-            segments=usage.segments,
-            checkpoints_mib=usage.checkpoint_bytes / _MIB,
-            documents_mib={each: size / _MIB for each, size in usage.document_bytes.items()},
-            written_today_mib=usage.written_today_bytes / _MIB,
-            problem=usage.problem,
-        )
+        return self._cache.state()
 
     def retain(self, request: RetainPromptsRequest) -> None:
-        """Delete what belongs to no conversation any more."""
         cache = self.open(request.folder)
         if cache is not None:
             cache.retain_owners(request.owners)

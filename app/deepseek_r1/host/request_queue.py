@@ -91,7 +91,6 @@ class RequestQueue:
 
     @property
     def needs_engine(self) -> bool:
-        """True while a request waits for a process."""
         return bool(self._queued)
 
     @property
@@ -180,7 +179,6 @@ class RequestQueue:
     # ---- the engine -------------------------------------------------------------------------
 
     def on_engine_ready(self, now: float) -> QueueOutput:
-        """Send what waited for a process."""
         output = QueueOutput()
         self._engine_ready = True
         self._dispatch(now, output)
@@ -258,7 +256,6 @@ class RequestQueue:
     # ---- sending ----------------------------------------------------------------------------
 
     def _validate(self, request: AnsweredRequest) -> R1Error | None:
-        """The error that refuses the request, or None."""
         queued_ids = {item.id for item in self._queued}
         if request.id < 0 or request.id in self.in_flight or request.id in queued_ids:
             return WrongUsage(detail=tr("Request number {id} cannot be used now.", id=request.id))
@@ -339,7 +336,6 @@ class RequestQueue:
             output.replace = True
 
     def _dispatch_prepare(self, now: float, output: QueueOutput) -> None:
-        """Send the preparation once nothing else is computed."""
         request = self._prepare
         idle = not self._queued and self._reload is None and not self.in_flight.compute
         if request is None or not self._engine_ready or not idle:

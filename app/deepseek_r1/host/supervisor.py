@@ -111,7 +111,6 @@ class Supervisor:
         self._inbox.put(request)
 
     def request_stop(self) -> None:
-        """End the process and then `run()`."""
         self._inbox.put(protocol.ShutdownRequest())
 
     # ---- the thread of run() ----------------------------------------------------------------
@@ -199,7 +198,6 @@ class Supervisor:
             session.condemn(error, KillStep.KILL, now)
 
     def _check(self, running: _Running) -> None:
-        """Take the next step where the process is late, hung or being ended."""
         session, process = running.session, running.process
         now = time.monotonic()
         step = session.check(now, self._queue.in_flight, process.last_sign_at)

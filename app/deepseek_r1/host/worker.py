@@ -12,7 +12,9 @@ import sys
 import threading
 import time
 import traceback
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
+from pathlib import Path
 from queue import SimpleQueue
 from typing import TYPE_CHECKING, BinaryIO, NoReturn
 
@@ -20,16 +22,20 @@ from deepseek_r1.core import frames
 from deepseek_r1.core.errors import EngineFailed, ErrorReport, ModelNotLoaded, R1Error, WrongUsage
 from deepseek_r1.core.events import BudgetChanged, Event, LoadProgress
 from deepseek_r1.core.i18n import tr
+from deepseek_r1.core.measured_file import measured_dir
+from deepseek_r1.core.paths import make_private_dir
+from deepseek_r1.core.process_lock import lock_files
 from deepseek_r1.engine.interface import engine_name
+from deepseek_r1.engine.prompt.template_process import end_renderer, renderer_pid, start_renderer
 from deepseek_r1.hardware.linux import MemoryNotLocked, lock_memory
 from deepseek_r1.host import protocol
 from deepseek_r1.host.batch_requests import BatchRequests, WorkerRequest, reported_failure
 from deepseek_r1.host.heartbeat import HeartbeatSender
-from deepseek_r1.host.model_lock import lock_to_model
 from deepseek_r1.host.prompt_requests import PromptRequests
-from deepseek_r1.host.protocol import SAVE_PROMPTS_S, GenerateRequest
+from deepseek_r1.host.protocol import SAVE_PROMPTS_S, GenerateRequest, PromptCacheFolder
 from deepseek_r1.memory.graphics import forget_use
 from deepseek_r1.memory.load_plan import LoadPlan
+from deepseek_r1.native.native_library import graphics_library, native
 
 if TYPE_CHECKING:
     from deepseek_r1.inference import CPUInference
@@ -68,7 +74,6 @@ class Worker:
         )
 
     def run(self) -> NoReturn:
-        """Serve until the owner has exited."""
         self._send(
             protocol.Handshake(version=protocol.VERSION, pid=os.getpid(), engine=engine_name())
         )
@@ -355,3 +360,29 @@ def _exit_now(code: int) -> NoReturn:
     """Exit at once, whatever the other threads do: nothing here outlives the owner."""
     forget_use()  # a driver that is computing has not failed
     os._exit(code)
+
+
+_DRIVER_FILES = ("/usr/share/vulkan", "/usr/local/share/vulkan", "/etc/vulkan", "/usr/share/glvnd",
+                 "/usr/share/drirc.d", "/etc/drirc", "/usr/share/libdrm")  # fmt: skip
+
+
+def lock_to_model(
+    files: Sequence[Path], prompts: PromptCacheFolder | None, *, graphics: bool = False
+) -> None:
+    """Allow this process the model's files, and its folders of prompts and measured values.
+
+    With `graphics`, also graphics processors, and the files by which their drivers are found.
+
+    Raises EngineStartFailed where the system has the means and refuses them.
+    """
+    with suppress(OSError):  # a profile that cannot be written holds no measured values either
+        make_private_dir(measured_dir())
+    folders = [measured_dir(), *([Path(prompts.path)] if prompts is not None else [])]
+    reads, devices = [*files], list[Path]()
+    if graphics and (library := graphics_library()) is not None:
+        reads += [library, *map(Path, _DRIVER_FILES)]
+        devices += [Path("/dev/dri"), *Path("/dev").glob("nvidia*")]
+    locked = lock_files(reads, folders, native().restrict_threads, devices)
+    if locked and renderer_pid() is not None:
+        end_renderer()  # the next one is started under the same rules
+        start_renderer()

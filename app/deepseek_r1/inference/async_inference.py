@@ -13,8 +13,8 @@ from typing import Any, Self, TypeVar, Unpack
 from deepseek_r1.core.events import GenerationEvent
 from deepseek_r1.engine.interface import GenerationResult
 from deepseek_r1.engine.output.generation_output import ResultCollector
-from deepseek_r1.inference.arguments import AnswerOptions, Prompt
 from deepseek_r1.inference.cpu_inference import CPUInference
+from deepseek_r1.inference.prompt_calls import AnswerOptions, Prompt
 
 _T = TypeVar("_T")
 _CANCEL_AGAIN_S = 0.1

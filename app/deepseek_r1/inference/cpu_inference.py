@@ -10,11 +10,10 @@ from typing import TYPE_CHECKING, Self
 from deepseek_r1.core.events import MemoryState, WeightsStats
 from deepseek_r1.core.settings import CacheStrategy, DraftMode, KVType, LoadSettings
 from deepseek_r1.documents.reading_memory import ReadingMemory
-from deepseek_r1.inference.arguments import with_options
 from deepseek_r1.inference.generation import GenerationLock
 from deepseek_r1.inference.live_budget import LiveBudget, PressureMonitor
-from deepseek_r1.inference.loading import ModelToLoad, OnAccepted, open_model, prompt_cache_of
-from deepseek_r1.inference.prompt_calls import PromptCalls
+from deepseek_r1.inference.loading import OnAccepted, open_model, prompt_cache_of
+from deepseek_r1.inference.prompt_calls import PromptCalls, with_options
 from deepseek_r1.memory.governor import Allowance, MemoryLimits
 from deepseek_r1.memory.load_plan import LoadPlan
 
@@ -119,26 +118,29 @@ class CPUInference(PromptCalls):
                 draft_model=None if draft_model is None else str(draft_model),
                 embedding_model=None if embedding_model is None else str(embedding_model),
             )
-            batch = 1 if batch_size is None else batch_size
-            model = open_model(
-                ModelToLoad(
-                    Path(model_path), load, batch, window_mib, cache, chat_template, isolated, plan
-                ),
-                on_accepted or (lambda _plan: None),
-                on_progress or (lambda _fraction: True),
+            engine, plan, self.loaded = open_model(
+                Path(model_path),
+                load,
+                plan,
+                batch_size=1 if batch_size is None else batch_size,
+                window_mib=window_mib,
+                prompt_cache=cache,
+                chat_template=chat_template,
+                isolated=isolated,
+                on_accepted=on_accepted or (lambda _plan: None),
+                on_progress=on_progress or (lambda _fraction: True),
             )
             # Applied here too: no pass may have followed a change of the budget.
-            lock = GenerationLock(model.engine.apply_residency, queue=queue)
-            self._budget = LiveBudget(model, lock.idle)
+            lock = GenerationLock(engine.apply_residency, queue=queue)
+            self._budget = LiveBudget(engine, plan, lock.idle)
             monitor = PressureMonitor(self._budget, on_memory or (lambda: None), lock.locked)
             stack.callback(self._budget.close)
             stack.callback(monitor.stop)
             before_close = stack.pop_all().close
-        self.loaded = model.loaded
         self._reading_memory = _reading_memory(self._budget)
         super().__init__(
-            model.engine,
-            model.loaded.load_s,
+            engine,
+            self.loaded.load_s,
             lock,
             before_close,
             self._budget.on_answer,

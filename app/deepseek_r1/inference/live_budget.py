@@ -14,11 +14,11 @@ from deepseek_r1.core.errors import R1Error, WrongUsage
 from deepseek_r1.core.events import Bill, BillItem, GenerationStats, MemoryState
 from deepseek_r1.core.i18n import tr
 from deepseek_r1.core.settings import LoadSettings
+from deepseek_r1.engine.interface import Engine
 from deepseek_r1.hardware.pressure import MemoryReading, memory_reading
-from deepseek_r1.inference.loading import LoadedModel
 from deepseek_r1.memory.advice import refuse_misfit
 from deepseek_r1.memory.governor import Allowance, MemoryGovernor, MemoryLimits
-from deepseek_r1.memory.load_plan import remember_slow
+from deepseek_r1.memory.load_plan import LoadPlan, remember_slow
 from deepseek_r1.memory.plan import (
     STREAMED_WEIGHT_ITEMS,
     MemoryPlan,
@@ -39,9 +39,8 @@ class LiveBudget:
     """
 
     def __init__(
-        self, loaded_model: LoadedModel, idle: Callable[[], AbstractContextManager[bool]]
+        self, engine: Engine, model: LoadPlan, idle: Callable[[], AbstractContextManager[bool]]
     ) -> None:
-        engine, model = loaded_model.engine, loaded_model.plan
         self._engine, self._header, self._settings = engine, model.header, model.settings
         self._overhead, self._draft = model.overhead, model.others.draft
         self._least_mib = least_budget_mib(model.header, model.settings, model.overhead)

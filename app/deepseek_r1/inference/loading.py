@@ -7,7 +7,7 @@ import sys
 import time
 from collections.abc import Callable
 from contextlib import AbstractContextManager, closing, nullcontext
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -18,7 +18,6 @@ from deepseek_r1.core.events import Bill, ModelFacts, ModelLoaded
 from deepseek_r1.core.i18n import tr
 from deepseek_r1.core.settings import LoadSettings
 from deepseek_r1.engine.interface import (
-    DraftRequest,
     Engine,
     OpenRequest,
     Progress,
@@ -43,7 +42,6 @@ from deepseek_r1.memory.plan import (
     LEGACY_PROCESS_MIB,
     RENDERER_MIB,
     ProcessOverhead,
-    residency_without_draft,
 )
 
 if TYPE_CHECKING:
@@ -55,51 +53,32 @@ PROMPT_CACHE_MIB = 2048  # the default disk budget of a folder
 _MIB = 1 << 20
 
 
-@dataclass(frozen=True, slots=True)
-class ModelToLoad:
-    """A model to load, with what the caller says about it: see `CPUInference`."""
-
-    path: Path
-    settings: LoadSettings
-    batch_size: int
-    window_mib: float | None
-    prompt_cache: PromptCache | None
-    chat_template: str
-    isolated: bool
-    plan: LoadPlan | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class LoadedModel:
-    """An open engine, and the values it was opened with."""
-
-    engine: Engine
-    plan: LoadPlan
-    loaded: ModelLoaded
-
-
-def _accepted(request: ModelToLoad) -> tuple[LoadPlan, DraftRequest | None]:
-    """The plan, and the draft model that it has. Raises what refuses the load."""
+def _accepted(
+    path: Path,
+    settings: LoadSettings,
+    plan: LoadPlan | None,
+    *,
+    window_mib: float | None,
+    chat_template: str,
+    isolated: bool,
+) -> LoadPlan:
+    """Return the plan, which is `plan` where it holds here. Raises what refuses the load."""
     start_renderer()  # is ready by the time the header is read
-    if not 1 <= request.batch_size <= MAX_BATCH:
-        raise WrongUsage(detail=tr("batch_size must be between 1 and {most}.", most=MAX_BATCH))
-    plan = request.plan if request.plan is not None and request.plan.usable else None
-    header = plan.header if plan is not None else read_header(request.path)
+    plan = plan if plan is not None and plan.usable else None
+    header = plan.header if plan is not None else read_header(path)
     legacy = header.legacy
-    overhead = process_share(request.window_mib, legacy=legacy, isolated=request.isolated)
-    others = plan.others if plan is not None else read_other_models(request.settings, header)
+    overhead = process_share(window_mib, legacy=legacy, isolated=isolated)
+    others = plan.others if plan is not None else read_other_models(settings, header)
     if not legacy:
         drafts = [] if others.draft is None else [others.draft]
         overhead = replace(overhead, times=_times(header, *drafts))
     if plan is None or not plan.holds(overhead):
-        plan = plan_load(header, request.settings, overhead, others)
+        plan = plan_load(header, settings, overhead, others)
     if legacy:
         end_renderer()
     else:  # refused before the present model is given up
-        open_template(header, request.chat_template)
-    if (draft := plan.others.draft) is None:
-        return plan, None
-    return plan, DraftRequest(draft, compared_vocabularies(header, draft))
+        open_template(header, chat_template)
+    return plan
 
 
 def _times(*headers: ModelHeader) -> KernelTimes:
@@ -117,34 +96,55 @@ def _with_graphics(plan: LoadPlan, on_progress: Progress) -> LoadPlan:
     return plan.with_graphics(opened)
 
 
-def open_model(request: ModelToLoad, on_accepted: OnAccepted, on_progress: Progress) -> LoadedModel:
-    """Load the model. Raises ModelRefused, WrongUsage, EngineStartFailed.
+def open_model(
+    path: Path,
+    settings: LoadSettings,
+    plan: LoadPlan | None = None,
+    *,
+    batch_size: int,
+    window_mib: float | None,
+    prompt_cache: PromptCache | None,
+    chat_template: str,
+    isolated: bool,
+    on_accepted: OnAccepted,
+    on_progress: Progress,
+) -> tuple[Engine, LoadPlan, ModelLoaded]:
+    """Load the model; see `CPUInference`. Raises ModelRefused, WrongUsage, EngineStartFailed.
 
     `on_accepted` is called with what will be opened, and not where the model is refused by its
     header or its bill.
     """
     if sys.platform == "linux" and not Path("/proc/self").exists():
         raise SystemTooTight(detail=tr("Memory is measured through /proc, which is missing."))
+    if not 1 <= batch_size <= MAX_BATCH:
+        raise WrongUsage(detail=tr("batch_size must be between 1 and {most}.", most=MAX_BATCH))
     began = time.perf_counter()
-    plan, draft = _accepted(request)
+    plan = _accepted(
+        path,
+        settings,
+        plan,
+        window_mib=window_mib,
+        chat_template=chat_template,
+        isolated=isolated,
+    )
+    draft = plan.others.draft
+    vocabulary = None if draft is None else compared_vocabularies(plan.header, draft)
     on_accepted(plan)
     if plan.others.graphics.device:
         plan = _with_graphics(plan, on_progress)
-    without_draft = None
-    if plan.memory.residency:
-        without_draft = residency_without_draft(plan.header, plan.settings, plan.overhead)
     engine = open_engine(
         OpenRequest(
             plan.header,
             plan.settings,
-            request.batch_size,
+            batch_size,
             on_progress,
             residency=plan.memory.residency,
-            prompt_cache=request.prompt_cache,
-            chat_template=request.chat_template,
-            isolated=request.isolated,
+            prompt_cache=prompt_cache,
+            chat_template=chat_template,
+            isolated=isolated,
             draft=draft,
-            residency_without_draft=without_draft,
+            vocabulary=vocabulary,
+            residency_without_draft=plan.residency_without_draft,
             graphics=plan.others.graphics.device,
             draft_released=draft is None and bool(plan.settings.draft_path),
             embedding_model=plan.others.embedding,
@@ -159,7 +159,7 @@ def open_model(request: ModelToLoad, on_accepted: OnAccepted, on_progress: Progr
         threads=threads,
         threads_prefill=threads_prefill,
     )
-    return LoadedModel(engine, plan, loaded)
+    return engine, plan, loaded
 
 
 def _facts(plan: LoadPlan, engine: Engine) -> ModelFacts:

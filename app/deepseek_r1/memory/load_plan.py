@@ -23,7 +23,13 @@ from deepseek_r1.hardware import packs_weights
 from deepseek_r1.memory import cost_model
 from deepseek_r1.memory.advice import require_fit
 from deepseek_r1.memory.graphics import planned_graphics, shape_key
-from deepseek_r1.memory.plan import MemoryPlan, ProcessOverhead, with_context
+from deepseek_r1.memory.plan import (
+    MemoryPlan,
+    ProcessOverhead,
+    residency_without_draft,
+    with_context,
+)
+from deepseek_r1.weights.residency import Residency
 
 DRAFT_BATCH = 128  # tokens that a draft model computes at once
 # Measured: a 1.5B with a 0.5B of its family, greedy, four tokens drafted at a time: 4.2 for
@@ -190,6 +196,13 @@ class LoadPlan:
     def _headers(self) -> list[ModelHeader]:
         headers = (self.header, self.others.draft, self.others.embedding)
         return [header for header in headers if header is not None]
+
+    @property
+    def residency_without_draft(self) -> Residency | None:
+        """The residency of a streamed model once its draft model is freed; None without one."""
+        if self.memory.residency is None:
+            return None
+        return residency_without_draft(self.header, self.settings, self.overhead)
 
     @property
     def usable(self) -> bool:

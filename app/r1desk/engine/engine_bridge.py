@@ -62,7 +62,6 @@ class EngineThread(QThread):
             yield self._pending.popleft()
 
     def run(self) -> None:
-        """Run the supervisor; the thread's body."""
         self.supervisor.run()
 
 
@@ -184,7 +183,6 @@ class EngineBridge(QObject):
         self.comparison: Comparison | None = None  # that runs
 
     def start(self) -> None:
-        """Start the thread; the child process starts with the first request."""
         self._thread.start()
 
     def stop(self) -> None:
@@ -215,7 +213,6 @@ class EngineBridge(QObject):
         self.state_changed.emit(self.state, "")
 
     def restart(self) -> None:
-        """Restart the engine, also after it kept crashing."""
         self._thread.supervisor.post(RestartRequest())
 
     @Slot()

@@ -12,7 +12,7 @@ from deepseek_r1 import CPUInference
 from deepseek_r1.core.errors import EngineFailed, WrongUsage
 from deepseek_r1.core.events import FinishReason
 from deepseek_r1.core.settings import SamplingSettings
-from deepseek_r1.engine.llama.answer.samplers import Sampler, SamplerPair
+from deepseek_r1.engine.llama.answer.samplers import SamplerPair
 from deepseek_r1.engine.llama.binding.library import library
 from deepseek_r1.engine.llama.binding.model import LlamaModel
 from deepseek_r1.engine.output.generation_output import GenerationOutput
@@ -120,13 +120,12 @@ def pair(starter_weights: LlamaModel, *, thinking_open: bool) -> SamplerPair:
 
 
 def test_a_grammar_that_is_not_accepted_leaves_no_sampler_behind(starter_weights, monkeypatch):
-    closed: list[Sampler] = []
+    freed: list[object] = []
     monkeypatch.setattr(f"{SamplerPair.__module__}.schema_grammar", lambda _schema: "no grammar")
-    close = Sampler.close
-    monkeypatch.setattr(Sampler, "close", lambda self: (closed.append(self), close(self)))
+    monkeypatch.setattr(library().api, "llama_sampler_free", freed.append)
     with pytest.raises(EngineFailed):
         pair(starter_weights, thinking_open=False)
-    assert [each.pointer for each in closed] == [None, None]
+    assert len(freed) == 2
 
 
 def test_the_thinking_is_free_and_the_answer_after_it_constrained(starter_weights):

@@ -167,7 +167,6 @@ class SequenceBatch:
                 self._drop(sequence)
 
     def _drop(self, sequence: int) -> None:
-        """Free the cells of an idle sequence."""
         if self._cells.tokens[sequence]:
             self._idle_cells.on_dropped(sequence)
             self._cells.truncate(sequence, 0)
@@ -270,7 +269,6 @@ class SequenceBatch:
         return len(self._cells.tokens[answer.sequence])
 
     def _evict_idle(self) -> bool:
-        """Free the cells of the idle sequence that was used longest ago."""
         for sequence in self._idle():
             if self._cells.tokens[sequence]:
                 self._drop(sequence)
@@ -293,7 +291,6 @@ class SequenceBatch:
                 yield BatchToken(answer.tokens[at], at, answer.sequence, logits and last)
 
     def _undo(self, plan: list[_Planned]) -> None:
-        """Remove what an unfinished computation has begun."""
         for planned in plan:
             self._cells.truncate(planned.answer.sequence, planned.first)
         self._context.batched_cells = self._cells.used

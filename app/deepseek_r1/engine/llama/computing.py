@@ -93,7 +93,6 @@ class KvReclaim:
         self._offer_spare()
 
     def ensure_cells(self, cells: int) -> None:
-        """Ensure at least `cells` cells during decode."""
         if cells > self.cells:
             self.cells = self._padded(cells)
             self._offer_spare()

@@ -1,7 +1,7 @@
 """Prefills prompts: paces them, keeps what the cells hold of them, and computes the rest."""
 
 import time
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 
 from deepseek_r1.core.events import PrefillProgress
 from deepseek_r1.engine.llama.binding.context import AbortedError
@@ -196,12 +196,9 @@ class NextTurn:
         computing: Computing,
         prefix_cache: PrefixCache | None,
         prefill: PromptPrefill,
-        read_draft: Callable[[list[int]], None],
     ) -> None:
-        """`read_draft` lets the draft model read the prefix."""
         self._computing, self._context = computing, computing.context
         self._prefix_cache, self._prefill = prefix_cache, prefill
-        self._read_draft = read_draft
         self._prefix: list[int] = []  # of the last preparation
         self._owner = ""
 
@@ -235,8 +232,6 @@ class NextTurn:
             if compute:
                 self._prefill.keep_end()
             self._save_prefix()
-            if compute:
-                self._read_draft(prefix)
         except AbortedError:
             return
         finally:
@@ -244,7 +239,6 @@ class NextTurn:
             self._computing.begin_decode()
 
     def save(self, seconds: float) -> None:
-        """Write segments that the last preparation did not, for at most `seconds`."""
         try:
             self._save_prefix(time.monotonic() + seconds)
         except AbortedError:

@@ -27,7 +27,7 @@ from deepseek_r1.engine.llama.computing import (
 )
 from deepseek_r1.engine.llama.embedding_model import EmbeddingModel
 from deepseek_r1.engine.llama.prefill import NextTurn, PromptPrefill
-from deepseek_r1.engine.llama.prompt_cache.prefix_setup import prefix_cache
+from deepseek_r1.engine.llama.prompt_cache.prefix_cache import prefix_cache
 from deepseek_r1.engine.llama.speculative.drafting import Drafting, DraftMemory, open_draft
 from deepseek_r1.engine.llama.threads import EngineThreads
 from deepseek_r1.engine.output.reasoning import THINK
@@ -142,16 +142,14 @@ class LlamaEngine:
         prefixes = prefix_cache(self._library, request, self._model, computing)
         self._prefill = PromptPrefill(computing, prefixes)
         self._drafting = Drafting(request, self._context, self._draft_memory)
-        self._next_turn = NextTurn(computing, prefixes, self._prefill, self._drafting.prepare)
+        self._next_turn = NextTurn(computing, prefixes, self._prefill)
 
     @property
     def last_progress(self) -> float:
-        """`time.monotonic()` of the last progress while computing."""
         return self._computing.last_progress
 
     @property
     def threads(self) -> tuple[int, int]:
-        """Threads for decode and prefill, in force with the next token at the latest."""
         return self._threads.counts
 
     @property
@@ -175,21 +173,17 @@ class LlamaEngine:
 
     @property
     def weights_stats(self) -> WeightsStats | None:
-        """The counters of weight streaming. From any thread."""
         return None if self._weights is None else self._weights.stats
 
     @property
     def draft_released(self) -> bool:
-        """Whether the draft model was freed, in this load or before, since answers are slower."""
         return self._draft_memory.released or self._draft_was_released
 
     def set_residency(self, residency: Residency, without_draft: Residency | None = None) -> None:
-        """Set the plan of streamed weights. From any thread; no effect without streaming."""
         if self._weights is not None:
             self._draft_memory.set_residency(residency, without_draft)
 
     def apply_residency(self) -> None:
-        """Apply a changed plan of streamed weights while nothing is computed."""
         if self._weights is not None:
             try:
                 self._weights.apply_residency()
@@ -197,41 +191,33 @@ class LlamaEngine:
                 log.engine.warning("the budget is in force with the next pass: %s", error)
 
     def limit_batch(self, tokens: int) -> None:
-        """Limit the prompt tokens of the next computation. From any thread."""
         self._context.batch_limit = max(1, min(tokens, self._context.params.micro_batch))
 
     def count_tokens(self, messages: PromptInput, *, most_tokens: int = 0) -> int:
-        """Return the prompt's length in tokens, the template's included."""
         return len(self._prompts.build(messages, most_tokens=most_tokens)[0])
 
     def tokenize(self, text: str, *, special: bool) -> list[int]:
-        """Return the tokens of a text; with `special`, markers become control tokens."""
         return self._model.tokenize(text, special=special)
 
     def token_bytes(self, tokens: Sequence[int]) -> bytes:
-        """Return the text of tokens in UTF-8; control tokens have none. Raises WrongUsage."""
         unknown = next((each for each in tokens if not 0 <= each < self._model.vocabulary), None)
         if unknown is not None:
             raise WrongUsage(detail=tr("The model has no token {id}.", id=unknown))
         return b"".join(map(self._model.piece, tokens))
 
     def cancel(self) -> None:
-        """Raise the flag that every computation checks. From any thread."""
         self._computing.cancel()
 
     def end_thinking(self) -> None:
-        """Close the thinking block of the running answer. From any thread."""
         self._thinking_ended = True
         if (decoder := self._decoder) is not None:
             decoder.end_thinking()
 
     def reset_cancel(self) -> None:
-        """Lower the flag. Not while an answer is running."""
         self._thinking_ended = False
         self._computing.reset_cancel()
 
     def set_threads(self, threads: int, threads_prefill: int) -> None:
-        """Set the threads from the next computation on. From any thread."""
         self._threads.set(threads, threads_prefill)
 
     def close(self) -> None:
@@ -306,7 +292,6 @@ class LlamaEngine:
     def complete_many(
         self, prompts: Sequence[PromptInput], sampling: SamplingSettings
     ) -> list[GenerationResult]:
-        """Answer all prompts together; see `engine.llama.batching`."""
         return answer_all(self.open_batch(), prompts, sampling)
 
     def open_batch(self) -> SequenceBatch:
@@ -373,7 +358,6 @@ class LlamaEngine:
             yield from self._next_turn.prepare(prefix, owner, compute=compute)
 
     def save_prompt(self, seconds: float) -> None:
-        """Write segments that the last `prepare` did not, for at most `seconds`."""
         self._next_turn.save(seconds)
 
 

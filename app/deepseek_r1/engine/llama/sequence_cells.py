@@ -29,11 +29,9 @@ class SequenceCells:
 
     @property
     def used(self) -> int:
-        """Cells in use, shared ones counted once."""
         return len(self._holders)
 
     def append(self, sequence: int, tokens: Sequence[int]) -> None:
-        """Record tokens that were computed."""
         cells = [next(self._numbers) for _ in tokens]
         self.tokens[sequence] += tokens
         self._cells[sequence] += cells
@@ -116,7 +114,6 @@ class IdleCells:
         return before // ANSWER_TOKENS != self._computed // ANSWER_TOKENS
 
     def on_released(self, sequence: int, prompt_length: int) -> None:
-        """Record that the sequence's answer has ended."""
         self._released_at[sequence] = self._computed
         self._prompt_lengths[sequence] = prompt_length
 
@@ -141,7 +138,6 @@ class IdleCells:
         self._continued += _WEIGHT * (float(known) - self._continued)
 
     def age(self, sequence: int) -> int:
-        """Return the tokens that were computed since the sequence's answer has ended."""
         return self._computed - self._released_at[sequence]
 
     def is_stale(self, sequence: int, token_s: float) -> bool:

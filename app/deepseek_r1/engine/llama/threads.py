@@ -70,7 +70,6 @@ class _LoadLevel:
 
     @property
     def best_s(self) -> float:
-        """The fastest count's seconds for a token."""
         return min(self.known.values(), default=float("inf"))
 
     def wait(self, gap_s: float) -> None:
@@ -223,7 +222,6 @@ class EngineThreads:
         return (wanted[0] if governor is None else governor.count), wanted[1]
 
     def set(self, threads: int, threads_prefill: int) -> None:
-        """Choose counts, 0 is automatic. From any thread."""
         self._wanted = threads or self._automatic[0], threads_prefill or self._automatic[1]
         self.governor = self._adaptive if threads == 0 else None  # chosen counts have none
 

@@ -87,17 +87,14 @@ class GenerationOutput:
 
     @property
     def thinking(self) -> bool:
-        """Whether the text ends inside a thinking block."""
         return self._splitter.thinking
 
     @property
     def answer_tokens(self) -> int:
-        """The tokens of the answer: those after the thinking."""
         return 0 if self._splitter.thinking else self.tokens - self.thinking_tokens
 
     @property
     def stopped(self) -> bool:
-        """Whether a stop sequence has ended the answer."""
         return bool(self._stops.found)
 
     def resume(self, text: bytes, shown: PartialAnswer) -> None:
@@ -176,7 +173,6 @@ class GenerationOutput:
     def stats(
         self, reason: FinishReason, *, context_used: int, seed: int, peak_mib: float
     ) -> GenerationStats:
-        """Return the final counts and times."""
         thinking_s = self._last_thought_s if self._thinking_s is None else self._thinking_s
         return GenerationStats(
             finish_reason=reason,
@@ -274,7 +270,6 @@ class ResultCollector:
 
     @property
     def text(self) -> str:
-        """The answer so far, without the thinking."""
         return "".join(self._answer_parts)
 
     @property
@@ -282,6 +277,5 @@ class ResultCollector:
         return "".join(self._thinking_parts)
 
     def result(self) -> GenerationResult:
-        """Return the whole answer."""
         logprobs = tuple(self._logprobs)
         return GenerationResult(self.text, self.thinking, self._stats, logprobs, self._sources)

@@ -34,7 +34,6 @@ class ChatTemplate:
     """A usable template. Raises TemplateUnusable for every problem with it."""
 
     def __init__(self, source: str) -> None:
-        """Compile `source` and try it."""
         if not source.strip():
             raise TemplateUnusable(detail=tr("The template is empty."))
         if len(source) > MAX_SOURCE_CHARACTERS:

@@ -77,7 +77,6 @@ class _Renderer:
             self._running()
 
     def pid(self) -> int | None:
-        """The process id of the renderer; None where none runs."""
         child = self._child
         return None if child is None else child.pid
 

@@ -98,7 +98,7 @@ def test_a_reopened_chat_gets_the_answer_of_one_that_is_read_again(
     assert cached >= 3 * PIECE
     count = len(list((tmp_path / "prompts" / "segments").glob("*.rs")))
     state_bytes = layers_of(read_header(model)).state_bytes
-    assert state_bytes < cache.usage().checkpoint_bytes / count < state_bytes + 4096
+    assert state_bytes < cache.state().checkpoints_mib * (1 << 20) / count < state_bytes + 4096
     engine = open_next(cache, model, micro_batch=256)
     assert prepared(engine, CHAT[:3], compute=False)[0] >= total - PIECE
     found = answered(engine, CHAT, sampling)

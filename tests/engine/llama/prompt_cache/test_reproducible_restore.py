@@ -137,11 +137,11 @@ def test_whole_pieces_replace_what_was_saved_otherwise(tiny, open_next, cache):
     engine = open_next(cache, tiny, micro_batch=256)
     engine.limit_batch(60)
     prepared(engine, CHAT[:2])
-    before = cache.usage()
+    before = cache.state()
     engine = open_next(cache, tiny, micro_batch=256)
     greedy(engine, CHAT)
     prepared(engine, CHAT[:2])
-    assert cache.usage().segments == before.segments
+    assert cache.state().segments == before.segments
     found = greedy(open_next(cache, tiny, micro_batch=256), CHAT)
     assert found.stats.restored_tokens > PIECE
 

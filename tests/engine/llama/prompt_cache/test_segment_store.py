@@ -19,6 +19,8 @@ from deepseek_r1.engine.llama.prompt_cache.segment_store import PromptCache
 ROOT, OTHER_ROOT = b"r" * 16, b"q" * 16
 STATE_BYTES = 10_000
 SEGMENT_BYTES = make_segment(ROOT, ROOT, 0, range(SEGMENT_TOKENS), STATE_BYTES).file_bytes
+MIB = 1 << 20
+SEGMENT_MIB = SEGMENT_BYTES / MIB
 Reopened = Callable[..., PromptCache]
 
 
@@ -84,14 +86,14 @@ def test_what_two_prompts_share_is_written_once(cache: PromptCache) -> None:
     shared = tokens(2 * SEGMENT_TOKENS)
     save(cache, shared + tokens(SEGMENT_TOKENS, 2), "1")
     assert save(cache, shared + tokens(SEGMENT_TOKENS, 3), "2") == 1
-    assert cache.usage().segments == 4
+    assert cache.state().segments == 4
 
 
 def test_an_unfinished_segment_is_replaced_as_the_prompt_grows(cache: PromptCache) -> None:
     prompt = tokens(500)
     for length in (100, 180, 300, 500):
         save(cache, prompt[:length])
-    assert cache.usage().segments == 2
+    assert cache.state().segments == 2
     assert found(cache, prompt) == 500
 
 
@@ -105,12 +107,12 @@ def test_the_budget_holds_and_leaves_go_before_their_parents(reopened, tmp_path)
     first, second = tokens(4 * SEGMENT_TOKENS), tokens(3 * SEGMENT_TOKENS, 2)
     save(cache, first, "1")
     save(cache, second, "2")
-    assert cache.usage().bytes <= 5 * SEGMENT_BYTES
-    assert sum(path.stat().st_size for path in files(tmp_path)) == cache.usage().bytes
+    assert cache.state().disk_mib <= 5 * SEGMENT_MIB
+    assert sum(path.stat().st_size for path in files(tmp_path)) == cache.state().disk_mib * MIB
     assert found(cache, second) == 3 * SEGMENT_TOKENS
     assert found(cache, first) == 2 * SEGMENT_TOKENS  # its end went first
     cache.set_budget(2 * SEGMENT_BYTES)
-    assert cache.usage().bytes <= 2 * SEGMENT_BYTES
+    assert cache.state().disk_mib <= 2 * SEGMENT_MIB
 
 
 def test_what_was_used_last_outlives_what_was_not(reopened: Reopened, tmp_path: Path) -> None:
@@ -138,7 +140,7 @@ def test_a_deleted_conversation_takes_along_what_no_other_has(cache, tmp_path):
     assert found(cache, mine) == len(shared)
     cache.retain_owners([])
     assert files(tmp_path) == []
-    assert cache.usage().segments == 0
+    assert cache.state().segments == 0
 
 
 def test_a_removed_document_takes_along_what_was_read_with_it(cache: PromptCache) -> None:
@@ -147,8 +149,8 @@ def test_a_removed_document_takes_along_what_was_read_with_it(cache: PromptCache
     save(cache, both, "1 document:a document:b")
     save(cache, first, "document:a")
     cache.retain_owners(["1", "document:a", "document:b"])
-    usage = cache.usage()
-    assert usage.document_bytes == dict.fromkeys(("document:a", "document:b"), usage.bytes)
+    state = cache.state()
+    assert state.documents_mib == dict.fromkeys(("document:a", "document:b"), state.disk_mib)
     assert found(cache, both) == len(both)
     cache.retain_owners(["1", "document:a"])
     assert found(cache, both) == len(first), "the chat is there, and still b's tokens are gone"
@@ -196,7 +198,7 @@ def test_what_a_crash_left_behind_is_deleted(reopened: Reopened, tmp_path: Path)
     cache = reopened()
     assert found(cache, prompt) == 2 * SEGMENT_TOKENS
     assert {path.name for path in files(tmp_path)} == {one.file_name for one in chain[:2]}
-    assert cache.usage().segments == 2
+    assert cache.state().segments == 2
 
 
 @pytest.mark.parametrize(
@@ -275,11 +277,11 @@ def test_a_full_disk_ends_the_writing_and_nothing_else(cache, monkeypatch, tmp_p
 
     monkeypatch.setattr("os.fsync", Mock(side_effect=OSError(28, "No space left on device")))
     assert save(cache, tokens(300, 2)) == 0
-    assert "No space left" in cache.usage().problem
+    assert "No space left" in cache.state().problem
     assert found(cache, tokens(300)) == 300
     monkeypatch.undo()
     assert save(cache, tokens(300, 2)) == 2
-    assert cache.usage().problem == ""
+    assert cache.state().problem == ""
 
 
 def test_a_disk_that_became_read_only_is_still_read(cache, monkeypatch):
@@ -292,17 +294,17 @@ def test_a_disk_that_became_read_only_is_still_read(cache, monkeypatch):
             patch.setattr(function, refuse)
         assert found(cache, prompt) == 300
         cache.retain_owners(["2"])
-        assert "Read-only" in cache.usage().problem
-        assert cache.usage().segments == 2  # as long as the files are there
+        assert "Read-only" in cache.state().problem
+        assert cache.state().segments == 2  # as long as the files are there
     cache.retain_owners(["2"])
-    assert cache.usage().segments == 0
+    assert cache.state().segments == 0
 
 
 def test_a_drive_that_is_nearly_full_is_not_filled(cache, monkeypatch):
     nearly = SimpleNamespace(free=100 << 20)
     monkeypatch.setattr("shutil.disk_usage", lambda _path: nearly)
     assert save(cache, tokens(300)) == 0
-    assert cache.usage().problem
+    assert cache.state().problem
 
 
 def test_one_process_at_a_time_has_the_folder(cache: PromptCache, tmp_path: Path) -> None:
@@ -320,10 +322,10 @@ def test_a_folder_that_cannot_be_made_is_refused(tmp_path: Path) -> None:
 
 def test_what_was_written_today_is_counted(cache: PromptCache) -> None:
     save(cache, tokens(600))
-    usage = cache.usage()
-    assert usage.written_today_bytes == usage.bytes > 0
+    state = cache.state()
+    assert state.written_today_mib == state.disk_mib > 0
     save(cache, tokens(600))
-    assert cache.usage().written_today_bytes == usage.bytes
+    assert cache.state().written_today_mib == state.disk_mib
 
 
 def test_a_file_that_cannot_be_deleted_is_counted_and_tried_again(cache, tmp_path, monkeypatch):
@@ -342,9 +344,9 @@ def test_a_file_that_cannot_be_deleted_is_counted_and_tried_again(cache, tmp_pat
     with monkeypatch.context() as patch:
         patch.setattr(Path, "unlink", refusing)
         cache.retain_owners(["2"])
-        usage = cache.usage()
-        assert (usage.segments, "in use" in usage.problem) == (2, True)
-        cache.set_budget(usage.bytes - 1)  # the other one goes in its place
+        state = cache.state()
+        assert (state.segments, "in use" in state.problem) == (2, True)
+        cache.set_budget(int(state.disk_mib * MIB) - 1)  # the other one goes in its place
         assert files(tmp_path) == [held]
     cache.retain_owners([])
-    assert (cache.usage().segments, files(tmp_path)) == (0, [])
+    assert (cache.state().segments, files(tmp_path)) == (0, [])

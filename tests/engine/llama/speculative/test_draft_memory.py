@@ -1,21 +1,17 @@
 """A draft model with which answers are slower gives its memory to the target's weights."""
 
-import ctypes
 import sys
 import threading
 from math import ceil
 from pathlib import Path
-from typing import cast
 
 import pytest
 
 from deepseek_r1.catalogue.header_process import HeaderProcess
 from deepseek_r1.catalogue.model_bill import model_bill
 from deepseek_r1.core.events import Bill, BillItem
-from deepseek_r1.core.heap import trim_heap
 from deepseek_r1.core.settings import LoadSettings, SamplingSettings
 from deepseek_r1.engine.llama.speculative import drafting
-from deepseek_r1.engine.llama.speculative.draft_model import DraftModel
 from deepseek_r1.engine.llama.speculative.drafting import DraftMemory, undrafted_s
 from deepseek_r1.weights.residency import Residency, plan_residency
 from memory.headers import streamable
@@ -38,37 +34,6 @@ def test_a_budget_that_moves_while_the_draft_model_is_freed_leaves_one_plan() ->
         memory.set_residency(after, after_without)
         freeing.join()
         assert memory.residencies == (in_force[-1], in_force[-1])
-
-
-class SmallBlocks:
-    """A model of 64 MiB in small blocks, as a vocabulary is; one after them stays in use."""
-
-    def __init__(self, *, is_freed: bool) -> None:
-        self._libc = ctypes.CDLL(None)
-        self._libc.malloc.restype, self._libc.free.argtypes = ctypes.c_void_p, [ctypes.c_void_p]
-        self._blocks = [self._libc.malloc(1024) for _ in range(64 << 10)]
-        for block in self._blocks:
-            ctypes.memset(block, 1, 1024)
-        self._libc.malloc(1024)
-        self._is_freed = is_freed
-
-    def close(self) -> None:
-        for block in self._blocks if self._is_freed else ():
-            self._libc.free(block)
-
-
-@pytest.mark.skipif(sys.platform != "linux", reason="glibc's heap")
-@pytest.mark.parametrize(("is_freed", "mib"), [(True, 130), (False, 90)])
-def test_the_weights_get_what_the_process_gave_back(is_freed: bool, mib: int) -> None:
-    """A freed vocabulary stayed in the heap, and the process stood at 1,413 of 1,400 MiB."""
-    in_force: list[Residency] = []
-    model = cast(DraftModel, SmallBlocks(is_freed=is_freed))
-    memory = DraftMemory(model, plan_of(90), plan_of(130), in_force.append, plan_of)
-    trim_heap()  # what other tests left is given back now
-    memory.release()
-    assert mib - 9 < in_force[-1].total_mib <= mib
-    memory.set_residency(plan_of(100), plan_of(140))
-    assert mib + 1 < in_force[-1].total_mib <= mib + 10
 
 
 def is_billed(bill: Bill) -> bool:

@@ -17,7 +17,7 @@ from deepseek_r1.core.errors import (
 )
 from deepseek_r1.core.events import BillItem, FinishReason
 from deepseek_r1.core.settings import LoadSettings, SamplingSettings
-from deepseek_r1.engine.interface import UNMAPPED, DraftRequest, OpenRequest, VocabularyMap
+from deepseek_r1.engine.interface import UNMAPPED, OpenRequest, VocabularyMap
 from deepseek_r1.engine.llama.binding.kernels import supported_kernels
 from deepseek_r1.engine.llama.binding.library import library
 from deepseek_r1.engine.llama.binding.model import LlamaModel
@@ -30,7 +30,6 @@ from deepseek_r1.memory.kernel_times import MEASURED_ROWS, KernelTimes, TypeTime
 from deepseek_r1.memory.load_plan import draft_header
 from support.distribution import passes, streamed
 from support.gguf_files import tiny_qwen2
-from support.prompt_chats import assistant, user
 from support.raw_gguf import STRING, RawGguf
 
 GREEDY = SamplingSettings(temperature=0.0, max_tokens=24)
@@ -73,18 +72,6 @@ def test_a_drafted_answer_is_the_same_again(pair: CPUInference) -> None:
     later = answered(pair, STORY)
     assert first.text == again_at_once.text == later.text
     assert again_at_once.stats.drafted == later.stats.drafted > 0
-
-
-def test_the_draft_model_reads_the_next_turns_prompt_in_advance(pair: CPUInference) -> None:
-    """Its cells are then those of the conversation, and the answer is drafted as before."""
-    said = [user(STORY), assistant("No.")]
-    for _progress in pair.prepare(said):
-        pass
-    draft = pair._engine._drafting._memory.model
-    assert len(draft.context.cells) == len(draft._text) > 10
-    free = SamplingSettings(temperature=0.4, max_tokens=24)
-    asked = [*said, user("Please do.")]
-    assert answered(pair, asked, free).stats.completion_tokens > 1
 
 
 def test_a_cancelled_draft_leaves_an_engine_that_answers(pair: CPUInference) -> None:
@@ -139,7 +126,8 @@ def test_a_draft_model_multiplies_as_was_measured_for_its_types(starter: Path) -
         LoadSettings(context_length=256),
         1,
         lambda _fraction: True,
-        draft=DraftRequest(header, vocabulary),
+        draft=header,
+        vocabulary=vocabulary,
         times=KernelTimes(types={"Q4_1": ours}),
     )
     draft = open_draft(library(), request, (2, 2))

@@ -179,7 +179,6 @@ class Answer:
 
     @property
     def thinking_end(self) -> ThinkingEnd | None:
-        """The reason why the thinking block has to be closed now."""
         if not self.output.thinking:
             return None
         if self._thinking_end_wanted:
@@ -190,7 +189,6 @@ class Answer:
         return ThinkingEnd.BUDGET if budget is not None and self.output.tokens >= budget else None
 
     def close_thinking(self, end: ThinkingEnd) -> Iterator[GenerationEvent]:
-        """Yield the events, and go on with the answer. The closing tokens are still to compute."""
         yield from self.output.close_thinking(end)
         self.samplers.accept(self.parts.prompts.closing_tokens())
         self._repeated = False
@@ -236,7 +234,6 @@ class BatchedAnswer(Answer):
 
     @property
     def begun(self) -> bool:
-        """Whether a token was chosen."""
         return self.output.tokens > 0
 
     def on_logits(self, row: int) -> tuple[list[GenerationEvent], FinishReason | None]:

@@ -33,7 +33,6 @@ class DecodeLoop:
     """Runs the native loop on a context. For the computing thread."""
 
     def __init__(self, library: Library, model: LlamaModel, context: LlamaContext) -> None:
-        """Raises EngineStartFailed."""
         self._native, self._context, api = native(), context, library.api
         self._token = (api.llama_token * 1)()
         batch = api.llama_batch_get_one(self._token, 1)
@@ -251,7 +250,6 @@ class AnswerDecoder:
         return self._sample(-1)
 
     def _compute_some(self) -> None:
-        """Compute the next of the uncomputed tokens."""
         most = min(DECODE_ROWS, self._context.max_batch_tokens)
         some = self.uncomputed[:most]
         self._computing.reserve(len(self._context.cells) + len(some))

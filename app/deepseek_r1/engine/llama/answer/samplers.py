@@ -33,44 +33,72 @@ def required(token: int) -> int:
     return token
 
 
-class Sampler:
-    """Owns a sampler chain. `seed` is the one in force, also where the settings have -1."""
+class SamplerPair:
+    """The sampler chains of one answer; `chain` is the one to use for the next token.
+
+    Without a schema there is only the free one. With one, a model that is thinking, or begins to,
+    uses the free one until its thinking ends; from then on the answer is constrained.
+
+    While `until_answer`, pass the output to `on_output` after each token.
+    """
 
     def __init__(
         self,
         library: Library,
-        settings: SamplingSettings,
+        sampling: SamplingSettings,
         model: LlamaModel,
+        context: Any,
+        json_schema: str,
         *,
+        thinking_open: bool,
+        reasons: bool,
         index: int = 0,
-        grammar: str = "",
     ) -> None:
-        """`grammar`, in GBNF, constrains the sampled text; it must come from `output.schema`.
+        """`context` is the pointer of the context whose logits are sampled.
 
-        `index` distinguishes several answers to one request: each gets a seed of its own. Raises
-        WrongUsage for a bias of a token that does not exist, EngineFailed for a grammar that
-        llama.cpp does not accept.
+        `thinking_open`: the prompt opened a thinking block. `reasons`: the model may open one.
+        `index` distinguishes several answers to one request: each gets a seed of its own.
+
+        Raises WrongUsage for a schema that no grammar can express and for a bias of a token that
+        does not exist, EngineFailed for a grammar that llama.cpp does not accept.
         """
-        api = self._api = library.api
-        drawn = secrets.randbelow(MAX_SEED + 1) if settings.seed < 0 else settings.seed
+        self._library, self._api, self._native = library, library.api, native()
+        self._function = address_of(library.api.llama_sampler_sample)
+        self._model, self._context, self._sampling = model, context, sampling
+        grammar = schema_grammar(json_schema) if json_schema else ""
+        drawn = secrets.randbelow(MAX_SEED + 1) if sampling.seed < 0 else sampling.seed
         self.seed = (drawn + index) % (MAX_SEED + 1)
-        params = api.llama_sampler_chain_default_params()
-        params.no_perf = True
-        self.pointer: Any = api.llama_sampler_chain_init(params)
+        """The one in force, also where the settings have -1."""
+        self._chains: list[Any] = []
         try:
-            for sampler in self._samplers(library, settings, model, grammar):
-                api.llama_sampler_chain_add(self.pointer, sampler)
+            self.chain: Any = self._add_chain("")
+            self._constrained: Any = self._add_chain(grammar) if grammar else None
         except BaseException:
             self.close()
             raise
+        constrained = self._constrained is not None
+        self._first_token_decides = constrained and reasons and not thinking_open
+        self.until_answer = constrained and (reasons or thinking_open)
+        if not self.until_answer:
+            self._use_constrained()
 
-    def _grammar(self, library: Library, model: LlamaModel, grammar: str) -> Any:
-        library.log.clear()
-        sampler = self._api.llama_sampler_init_grammar(
-            model.vocab, grammar.encode("utf-8"), b"root"
-        )
-        if not sampler:
-            raise EngineFailed(detail=library.log.last_error() or "the grammar was not accepted")
+    def _add_chain(self, grammar: str) -> Any:
+        params = self._api.llama_sampler_chain_default_params()
+        params.no_perf = True
+        chain = self._api.llama_sampler_chain_init(params)
+        self._chains.append(chain)
+        if grammar:
+            self._api.llama_sampler_chain_add(chain, self._grammar(grammar))
+        for sampler in self._samplers(self._sampling):
+            self._api.llama_sampler_chain_add(chain, sampler)
+        return chain
+
+    def _grammar(self, grammar: str) -> Any:
+        self._library.log.clear()
+        init = self._api.llama_sampler_init_grammar
+        if not (sampler := init(self._model.vocab, grammar.encode("utf-8"), b"root")):
+            detail = self._library.log.last_error() or "the grammar was not accepted"
+            raise EngineFailed(detail=detail)
         return sampler
 
     def _logit_bias(self, biases: Mapping[int, float], vocabulary: int) -> Any:
@@ -81,13 +109,9 @@ class Sampler:
         array = (self._api.llama_logit_bias * len(entries))(*entries)
         return self._api.llama_sampler_init_logit_bias(vocabulary, len(entries), array)
 
-    def _samplers(
-        self, library: Library, settings: SamplingSettings, model: LlamaModel, grammar: str
-    ) -> Iterator[Any]:
-        api, vocabulary = self._api, model.vocabulary
+    def _samplers(self, settings: SamplingSettings) -> Iterator[Any]:
+        api, vocabulary = self._api, self._model.vocabulary
         penalties = api.llama_sampler_init_penalties
-        if grammar:
-            yield self._grammar(library, model, grammar)
         if settings.logit_bias:
             yield self._logit_bias(settings.logit_bias, vocabulary)
         if (repeat := settings.repeat_penalty) > 1.0:
@@ -109,70 +133,9 @@ class Sampler:
         yield api.llama_sampler_init_temp(settings.temperature)
         yield api.llama_sampler_init_dist(self.seed)
 
-    def accept(self, tokens: Sequence[int]) -> None:
-        """Count tokens of the answer that were not sampled here, for the penalties."""
-        for token in tokens:
-            self._api.llama_sampler_accept(self.pointer, token)
-
-    def close(self) -> None:
-        if self.pointer is not None:
-            self._api.llama_sampler_free(self.pointer)
-            self.pointer = None
-
-
-class SamplerPair:
-    """The samplers of one answer; `chain` is the one to use for the next token.
-
-    Without a schema there is only the free sampler. With one, a model that is thinking, or begins
-    to, uses the free sampler until its thinking ends; from then on the answer is constrained.
-
-    While `until_answer`, pass the output to `on_output` after each token.
-    """
-
-    def __init__(
-        self,
-        library: Library,
-        sampling: SamplingSettings,
-        model: LlamaModel,
-        context: Any,
-        json_schema: str,
-        *,
-        thinking_open: bool,
-        reasons: bool,
-        index: int = 0,
-    ) -> None:
-        """`context` is the pointer of the context whose logits are sampled.
-
-        `thinking_open`: the prompt opened a thinking block. `reasons`: the model may open one.
-        `index` distinguishes several answers to one request.
-
-        Raises WrongUsage for a schema that no grammar can express, EngineFailed.
-        """
-        self._api, self._native = library.api, native()
-        self._function = address_of(library.api.llama_sampler_sample)
-        self._model, self._context, self._sampling = model, context, sampling
-        grammar = schema_grammar(json_schema) if json_schema else ""
-        self._free = Sampler(library, sampling, model, index=index)
-        self.seed = self._free.seed
-        self._constrained: Sampler | None = None
-        if grammar:
-            same = sampling.model_copy(update={"seed": self.seed})
-            try:
-                self._constrained = Sampler(library, same, model, grammar=grammar)
-            except BaseException:
-                self._free.close()
-                raise
-        constrained = self._constrained is not None
-        self._first_token_decides = constrained and reasons and not thinking_open
-        self.until_answer = constrained and (reasons or thinking_open)
-        self.chain: Any = self._free.pointer
-        if not self.until_answer:
-            self._use_constrained()
-
     @property
     def constrains(self) -> bool:
-        """Whether the next token is sampled from the grammar."""
-        return self._constrained is not None and self.chain == self._constrained.pointer
+        return self._constrained is not None and self.chain is self._constrained
 
     def sample(self, row: int) -> int:
         """Sample from the logits of an output row; -1 is the last.
@@ -193,7 +156,6 @@ class SamplerPair:
         return required(sample(function, self.chain, self._context, row))
 
     def rule_out(self, token: int, row: int) -> None:
-        """Let a token not be sampled from this row again."""
         self._api.llama_get_logits_ith(self._context, row)[token] = -math.inf
 
     def logprob(self, token: int, row: int) -> TokenLogprob | None:
@@ -219,7 +181,8 @@ class SamplerPair:
 
     def accept(self, tokens: Sequence[int]) -> None:
         """Count tokens that were not sampled as recent ones, before the answer is constrained."""
-        self._free.accept(tokens)
+        for token in tokens:
+            self._api.llama_sampler_accept(self._chains[0], token)
 
     def on_output(self, output: GenerationOutput) -> None:
         """Switch to the constrained sampler if the thinking is over."""
@@ -229,9 +192,8 @@ class SamplerPair:
     def _use_constrained(self) -> None:
         self.until_answer = False
         if self._constrained is not None:
-            self.chain = self._constrained.pointer
+            self.chain = self._constrained
 
     def close(self) -> None:
-        self._free.close()
-        if self._constrained is not None:
-            self._constrained.close()
+        while self._chains:
+            self._api.llama_sampler_free(self._chains.pop())

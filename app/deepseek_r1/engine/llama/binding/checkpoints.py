@@ -33,7 +33,6 @@ class Checkpoints:
         self._kept: list[Checkpoint] = []  # in the order of their positions
 
     def read(self) -> bytearray:
-        """Return a copy of the state. Raises EngineFailed."""
         size = self._api.llama_state_seq_get_size_ext(self._context, 0, self._flags)
         state = bytearray(size)
         native = (ctypes.c_uint8 * size).from_buffer(state)
@@ -77,5 +76,4 @@ class Checkpoints:
         self._kept = [each for each in self._kept if each.tokens <= after]
 
     def all(self) -> tuple[Checkpoint, ...]:
-        """All copies, the first one first."""
         return tuple(self._kept)

@@ -77,12 +77,10 @@ class AbortFlag:
         self.raised = False  # mirrors the bytes, and is cheaper to read than they are
 
     def set(self) -> None:
-        """Make the running and every later computation end at once."""
         self.raised = True
         self._bytes[0] = b"\1"
 
     def clear(self) -> None:
-        """Allow computing again."""
         self._bytes[0] = b"\0"
         self.raised = False
 
@@ -173,7 +171,6 @@ class LlamaContext:
         self._token_batch = self._api.llama_batch_init(most_rows, 0, 1)
 
     def _free_callback_objects(self) -> None:
-        """Free what the eval callback uses, after the context."""
         if self._weights is not None:
             self._weights.callback.set_kernels(NodeKernels())
         for each in self._all_kernels:
@@ -226,7 +223,6 @@ class LlamaContext:
         return llama
 
     def close(self) -> None:
-        """Free the KV cache and the buffers."""
         if self.pointer is not None:
             self._api.llama_batch_free(self._token_batch)
             self._api.llama_free(self.pointer)
@@ -247,7 +243,6 @@ class LlamaContext:
 
     @property
     def piece_tokens(self) -> int:
-        """Tokens of a piece of `PromptPieces`."""
         return min(PIECE_TOKENS, self.params.micro_batch)
 
     @property
@@ -262,7 +257,6 @@ class LlamaContext:
         return min(self.params.micro_batch, limit or self.params.micro_batch)
 
     def set_threads(self, threads: int, threads_prefill: int) -> None:
-        """Set the threads for decode and prefill, from the next token on."""
         self._api.llama_set_n_threads(self.pointer, threads, threads_prefill)
 
     def truncate(self, length: int) -> int:
@@ -410,7 +404,6 @@ class LlamaContext:
         self._api.llama_memory_seq_cp(self.memory, source, target, 0, length)
 
     def clear(self) -> None:
-        """Free the cells of all sequences."""
         self._api.llama_memory_clear(self.memory, False)
         if self.checkpoints is not None:
             self.checkpoints.forget(-1)
@@ -419,7 +412,6 @@ class LlamaContext:
         self.batched_cells = 0
 
     def check(self, status: int) -> None:
-        """Check what llama_decode returned. Raises AbortedError, EngineFailed."""
         if status == 0:
             return
         if (failure := self._undo()) is not None:

@@ -60,7 +60,6 @@ class Evaluator:
         self._position = 0
 
     def close(self) -> None:
-        """Free the model and its context."""
         if self._pointer is not None:
             self._api.llama_batch_free(self._batch)
             self._api.llama_free(self._pointer)

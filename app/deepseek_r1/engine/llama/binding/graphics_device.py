@@ -126,7 +126,6 @@ class OpenDevice:
 
     @property
     def memory_mib(self) -> float:
-        """The driver and the buffer."""
         return self._driver_mib + float(self._native.buffer_bytes) / _MIB
 
     def kernels(self, opened: Library, ggml: Ggml | None, abort: int) -> Kernels:

@@ -195,7 +195,6 @@ class _Bench:
         fill(tensor, data, 0, self._ggml.nbytes(tensor))
 
     def _products(self, weights: list[int], rows: int) -> tuple[int, int, list[int]]:
-        """Return a context, its activations and products."""
         word, context = ctypes.c_size_t, self._context()
         activations = self._matrix(context, TYPE_F32, _WIDTH, rows)
         multiply = self._call("ggml_mul_mat", word, word, word, word)
@@ -230,7 +229,6 @@ class _Bench:
         return graph
 
     def seconds(self, graph: int) -> float:
-        """Compute it once."""
         started = time.perf_counter()
         self._compute(self._backend, graph)
         return time.perf_counter() - started

@@ -33,7 +33,6 @@ class ExportedFunctions:
     """
 
     def __init__(self, api: Any) -> None:
-        """`api` is the binding's low-level module."""
         names = ("ggml-base.dll", "ggml.dll") if sys.platform == "win32" else ()
         others = (ctypes.CDLL(str(Path(api._base_path) / name)) for name in names)
         self._handles = (api._lib, *others)
@@ -83,7 +82,6 @@ class CpuVariant:
     features: tuple[str, ...]
 
     def missing(self, processor: tuple[str, ...]) -> tuple[str, ...]:
-        """Return the instruction sets it uses that `processor` does not list."""
         needed = [_NEEDED[name] for name in self.features if name in _NEEDED]
         return tuple(name for name in needed if name not in processor)
 
@@ -180,7 +178,6 @@ class LibraryLog:
             log.engine.debug("llama.cpp: %s", line_text.rstrip("\n"))
 
     def clear(self) -> None:
-        """Drop all lines, before the next operation."""
         self._lines.clear()
 
     def last_error(self) -> str:
@@ -214,7 +211,6 @@ class Library:
     """The binding's module and its state that belongs to the process as a whole."""
 
     def __init__(self) -> None:
-        """Raises EngineStartFailed where the library is missing or does not load."""
         self.log = LibraryLog()
         try:
             with wait_policy_set():

@@ -63,7 +63,6 @@ class Quantiser:
         self._traits = typed(functions.ggml_get_type_traits, ctypes.POINTER(_Traits), ctypes.c_int)
 
     def close(self) -> None:
-        """End the threads."""
         self._pool.shutdown()
 
     def needs_importance(self, kind: TensorType) -> bool:

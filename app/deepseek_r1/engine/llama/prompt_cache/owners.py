@@ -42,11 +42,9 @@ class SegmentOwners:
         return new
 
     def of(self, segment: bytes) -> set[str]:
-        """All who have this segment."""
         return {owner for owner, ids in self._content.owners.items() if segment.hex() in ids}
 
     def by_document(self) -> dict[str, set[bytes]]:
-        """The segments that go with each document."""
         found: dict[str, set[bytes]] = {}
         for owner, ids in self._content.owners.items():
             for name in filter(lambda each: ":" in each, owner.split()):  # others are chats
@@ -63,7 +61,6 @@ class SegmentOwners:
         }
 
     def add_written(self, nbytes: int) -> None:
-        """Count bytes written today."""
         self._content.written_bytes = self.written_today + nbytes
         self._content.day = _today()
 
@@ -73,7 +70,6 @@ class SegmentOwners:
         return self._content.written_bytes if self._content.day == _today() else 0
 
     def save(self) -> None:
-        """Write the file. Raises OSError."""
         write_atomically(self._path, self._content.model_dump_json().encode(), private=True)
 
 

@@ -86,7 +86,6 @@ class Segment:
         return _HEADER.size + len(self.tokens) * _TOKEN_BYTES
 
     def header(self) -> bytes:
-        """Return the bytes before the state."""
         ids, counts = (self.root, self.id, self.parent), (self.first, len(self.tokens))
         magic = _CHECKPOINT_MAGIC if self.checkpoint else _MAGIC
         header = _HEADER.pack(magic, *ids, *counts, self.piece_tokens, self.state_bytes)

@@ -11,8 +11,8 @@ import secrets
 import shutil
 import threading
 import time
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Collection, Iterable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from filelock import FileLock, Timeout
@@ -20,6 +20,7 @@ from filelock import FileLock, Timeout
 from deepseek_r1.core import log
 from deepseek_r1.core.atomic_write import write_atomically
 from deepseek_r1.core.errors import PromptCacheUnavailable
+from deepseek_r1.core.events import PromptCacheState
 from deepseek_r1.core.i18n import tr
 from deepseek_r1.core.paths import make_private_dir
 from deepseek_r1.engine.llama.prompt_cache.owners import SegmentOwners
@@ -40,6 +41,7 @@ from deepseek_r1.engine.prompt.prompt_builder import common_length
 
 LOCK_WAIT_S = 2.0  # an engine before this one may still be ending
 _LEFT_FREE_BYTES = 512 << 20  # of the drive, for everything else
+_MIB = 1 << 20
 _WORTH_TOKENS = 8  # fewer are computed sooner than read
 
 
@@ -61,19 +63,6 @@ class SegmentMatch:
 
     segment: Segment
     tokens: int
-
-
-@dataclass(frozen=True, slots=True)
-class PromptCacheUsage:
-    """The use of the folder. `problem` is why the last write failed, empty where it did not."""
-
-    bytes: int
-    budget_bytes: int
-    segments: int
-    written_today_bytes: int
-    problem: str = ""
-    checkpoint_bytes: int = 0  # of `bytes`
-    document_bytes: Mapping[str, int] = field(default_factory=dict)  # by documents' names
 
 
 class PromptCache:
@@ -352,20 +341,20 @@ class PromptCache:
 
     # ---- what is there ----------------------------------------------------------------------
 
-    def usage(self) -> PromptCacheUsage:
-        """Sizes and counts of this moment."""
+    def state(self) -> PromptCacheState:
         with self._guard:
-            return PromptCacheUsage(
-                self._total_bytes(),
-                self._budget_bytes,
-                sum(not file.checkpoint for file in self._files.values()),
-                self._owners.written_today,
-                self._problem,
-                sum(file.nbytes for file in self._files.values() if file.checkpoint),
-                {
-                    name: sum(self._files[each].nbytes for each in ids if each in self._files)
+            files = self._files
+            return PromptCacheState(
+                disk_mib=self._total_bytes() / _MIB,
+                budget_mib=self._budget_bytes / _MIB,
+                segments=sum(not each.checkpoint for each in files.values()),
+                checkpoints_mib=sum(f.nbytes for f in files.values() if f.checkpoint) / _MIB,
+                documents_mib={
+                    name: sum(files[each].nbytes for each in ids if each in files) / _MIB
                     for name, ids in self._owners.by_document().items()
                 },
+                written_today_mib=self._owners.written_today / _MIB,
+                problem=self._problem,
             )
 
     def _total_bytes(self) -> int:

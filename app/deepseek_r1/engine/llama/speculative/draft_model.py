@@ -12,7 +12,6 @@ from deepseek_r1.engine.llama.binding.model import LlamaModel
 from deepseek_r1.engine.llama.speculative.proposer import AcceptanceTable, Draft, PassTimes
 from deepseek_r1.engine.prompt.prompt_builder import common_length
 from deepseek_r1.memory.load_plan import DRAFT_BATCH, draft_cells
-from deepseek_r1.memory.plan import DRAFT_TOKENS
 from deepseek_r1.native.native_library import native
 
 _KEPT_DIVISOR = 2  # a full cache keeps the newest half of its cells
@@ -86,11 +85,6 @@ class DraftModel:
     def observe(self, tokens: Sequence[int]) -> None:
         to_draft = self._vocabulary.to_draft
         self._text += [to_draft[token] for token in tokens]
-
-    def read_text(self) -> None:
-        """Compute the text before a draft is wanted. Raises AbortedError, EngineFailed."""
-        if self._text:
-            self._synchronise(DRAFT_TOKENS)
 
     def _synchronise(self, spare: int) -> None:
         """Bring the cells in step with the text, and leave `spare` cells.
@@ -172,7 +166,7 @@ class DraftModel:
         probability, vocabulary = ctypes.c_float(), self._vocabulary
         token: int = self._best_token(
             ctypes.cast(self._api.llama_get_logits_ith(self.context.pointer, -1), ctypes.c_void_p),
-            vocabulary.address,
+            vocabulary.to_target.buffer_info()[0],
             len(vocabulary.to_target),
             ctypes.byref(probability),
         )

@@ -55,15 +55,6 @@ class Drafting:
         self.was_slower = False
         """Whether the last answer was slower than without the draft model, which is freed then."""
 
-    def prepare(self, prefix: Sequence[int]) -> None:
-        """Let the draft model read the prefix of the next prompt before the answer to it begins.
-
-        Raises AbortedError, EngineFailed.
-        """
-        if (model := self._memory.model) is not None and not self.was_slower:
-            model.begin(prefix, reproducible=False)
-            model.read_text()
-
     def free_slow_model(self) -> None:
         """Free a draft model with which the last answer was slower, before the next one."""
         if self.was_slower and self._memory.model is not None:
@@ -204,27 +195,27 @@ def open_draft(
 
     Raises DraftUnfit, ModelLoadFailed, LoadStopped.
     """
-    draft = request.draft
-    if draft is None:
+    header, vocabulary = request.draft, request.vocabulary
+    if header is None or vocabulary is None:
         return None
     model = LlamaModel(
         library,
-        draft.header.parts,
+        header.parts,
         lambda _fraction: request.on_progress(0.0),
-        repack=request.times.repacks(draft.header),
+        repack=request.times.repacks(header),
     )
     try:
         if not model.can_truncate:
             detail = tr("Tokens cannot be taken back from its memory.")
-            raise DraftUnfit(draft=draft.header.name, model=request.header.name, detail=detail)
+            raise DraftUnfit(draft=header.name, model=request.header.name, detail=detail)
         return DraftModel(
             library,
             model,
-            draft.vocabulary,
-            kv_type=draft_kv_type(draft.header),
+            vocabulary,
+            kv_type=draft_kv_type(header),
             context_length=request.settings.context_length,
             threads=threads,
-            kernel_rows=request.times.rows(draft.header),
+            kernel_rows=request.times.rows(header),
         )
     except BaseException:
         model.close()

@@ -161,7 +161,6 @@ class PromptLookup:
         return draft.shortened(times.best(draft.chances)[0])
 
     def _following(self, most: int) -> Draft:
-        """Return up to `most` tokens that followed."""
         matched, start = self._automaton.match()
         if matched < LEAST_MATCH:
             return Draft()

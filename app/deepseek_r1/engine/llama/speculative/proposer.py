@@ -27,7 +27,6 @@ class AcceptanceTable:
         self._seen = [0.0] * len(self._priors)
 
     def chance(self, bucket: int) -> float:
-        """Return the estimated probability that a token of this bucket is kept."""
         kept = self._kept[bucket] + _PRIOR_WEIGHT * self._priors[bucket]
         return kept / (self._seen[bucket] + _PRIOR_WEIGHT)
 
@@ -84,7 +83,6 @@ class PassTimes:
         return self.seconds(1)
 
     def seconds(self, rows: int) -> float:
-        """Return the seconds of a pass with so many rows."""
         nearest = min(self._scales, key=lambda each: abs(each - rows), default=0)
         return self._guessed(rows) * self._scales.get(nearest, 1.0)
 
@@ -135,7 +133,6 @@ class Draft:
         return len(self.tokens)
 
     def shortened(self, length: int) -> Draft:
-        """Return a draft of the first `length` tokens."""
         return Draft(self.tokens[:length], self.chances[:length], self.buckets[:length])
 
 

@@ -137,7 +137,6 @@ class SpeculativeDecoder:
         self._proposer.table.observe_draft(draft.buckets, kept)
 
     def close(self) -> None:
-        """End the answer."""
         if len(self._draft):
             self._end_pass()
         self._observe_text()
