@@ -8,7 +8,6 @@ from PySide6.QtCore import QSize, Qt
 from PySide6.QtWidgets import QAbstractButton, QMessageBox
 
 from deepseek_r1.catalogue import forecaster
-from deepseek_r1.catalogue.known_models import find_draft
 from deepseek_r1.catalogue.model_file import ModelFile, Origin, Owner
 from deepseek_r1.memory.forecast import MachineSpeed, fit_facts
 from r1desk.models.file_lists import file_at
@@ -84,9 +83,8 @@ def wanted(chooser: ModelChooser) -> list[object]:
     """What the chooser is asked for, in order."""
     asked: list[object] = []
     pane = chooser.pane
-    pane.download_requested.connect(lambda spec, draft: asked.extend(filter(None, (spec, draft))))
+    pane.download_requested.connect(asked.append)
     pane.use_requested.connect(asked.append)
-    pane.budget_requested.connect(asked.append)
     return asked
 
 
@@ -98,17 +96,19 @@ def test_address_and_free_space_are_shown_before_anything_is_fetched(chooser, wa
     assert pane.address.text().startswith("https://huggingface.co/")
     click(pane.button)
     assert [spec.url for spec in wanted] == [pane.address.text()]
+    chooser.show()
     pane.source.setCurrentText("ModelScope")
     click(pane.button)
     assert wanted[1].url.startswith("https://modelscope.cn/")
 
 
-def test_after_a_download_the_keys_are_the_lists_and_the_button_rests(qtbot, chooser, wanted):
+def test_a_download_closes_the_dialog_and_rests_while_it_runs(qtbot, chooser, wanted):
     click_row(chooser.list, "Qwen3.5-4B")
     chooser.pane.button.setFocus()
     qtbot.keyClick(chooser.pane.button, Qt.Key.Key_Return)
+    assert not chooser.isVisible()
+    chooser.show()
     chooser.show_present(Present(arriving=[wanted[0].file]))
-    assert chooser.list.hasFocus()
     assert chooser.pane.button.text() == "Downloading…"
     assert not chooser.pane.button.isEnabled()
     assert rows(chooser)["Qwen3.5-4B Q4_K_M"][2] == "Downloading…"
@@ -142,49 +142,6 @@ def test_a_file_at_an_address_is_downloaded_only_after_a_question(qtbot, chooser
     click(chooser.pane.button)
     press_button(chooser.findChild(QMessageBox), "Download anyway")
     assert [spec.accept_unverified for spec in wanted] == [True]
-
-
-def test_more_memory_is_given_where_it_is_free_and_brings_speed(chooser, wanted):
-    click_row(chooser.list, "Ling-3.0-tiny")
-    give = chooser.pane.give_button
-    assert give.text().startswith("Download and give it ")
-    raised = chooser.list.selected.forecast.raised
-    click(give)
-    assert wanted[0] == raised.memory_budget
-    long = known("deepseek-r1-distill-llama-8b/Q3_K_M", 4096)
-    for tok_s, offered in ((long.forecast.tok_s, False), (long.forecast.tok_s / 2, True)):
-        file = replace(long, forecast=replace(long.forecast, tok_s=tok_s))
-        chooser.show_files([file], Present())
-        assert give.isVisible() is offered, "only a long conversation reads from the disk"
-
-
-# ---- draft models -------------------------------------------------------------------------------
-
-
-def test_a_model_from_the_disk_comes_with_its_draft_model_unless_the_user_says_no(chooser, wanted):
-    draft = find_draft("deepseek-r1-draft-qwen2.5-0.5b")
-    click_row(chooser.list, SEVEN)
-    box = chooser.pane.draft
-    assert box.isChecked()
-    assert "about 0.4 GB more" in box.text()
-    assert draft.repository in box.toolTip(), "the address is shown before the click"
-    click(chooser.pane.button)
-    assert [spec.file for spec in wanted] == [chooser.list.selected.file, draft.file]
-    files = chooser.list.table.files
-    chooser.show_files([known("deepseek-r1-distill-qwen-7b/Q4_K_M", 8192)], Present())
-    assert box.isVisible()
-    assert not box.isChecked(), "it runs from memory"
-    chooser.show_files(files, Present())
-    click_row(chooser.list, SEVEN)
-    click(box)
-    click(chooser.pane.button)
-    assert [spec.file for spec in wanted[2:]] == [chooser.list.selected.file]
-    click_row(chooser.list, "DeepSeek-R1-Distill-Llama-8B")
-    assert not box.isVisible(), "it has none"
-    click_row(chooser.list, SEVEN)
-    assert not box.isChecked(), "what the user chose stays"
-    chooser.show_present(Present(drafts=[draft.id]))
-    assert not box.isVisible(), "it is here already"
 
 
 # ---- files of this computer ---------------------------------------------------------------------

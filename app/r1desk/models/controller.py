@@ -133,12 +133,9 @@ class ModelController(QObject):
         if self.current is None and not self.loading:
             self.load_chosen()
 
-    def choose(self, path: Path, draft_model: Path | None = None) -> None:
-        """Load another model, with `draft_model` or its own one; remembered once it has loaded."""
-        settings = self.settings_of(path)
-        if draft_model is not None:
-            settings = with_draft_model(settings, str(draft_model))
-        self.load(path, settings)
+    def choose(self, path: Path) -> None:
+        """Load another model; remembered once it has loaded."""
+        self.load(path, self.settings_of(path))
 
     def use(self, path: str) -> bool:
         """Load this model unless it answers next, or none is named; False where it has gone."""

@@ -53,7 +53,6 @@ class Download:
     progress: DownloadProgress
     part_bytes: int = 0  # here already; while these are checked, the progress is from 0 again
     load_after: bool = False  # it is loaded as soon as it is done
-    draft: str = ""  # the file of the draft model that was requested with it
     path: Path | None = None
     report: ErrorReport | None = None
     folder: Path = Path()
@@ -103,11 +102,8 @@ class Downloads(QObject):
                 self._arrived.setdefault(path.name, path)
         self.changed.emit()
 
-    def start(self, spec: DownloadSpec, *, load_after: bool = False, draft: str = "") -> None:
-        """Queue a file. A paused or failed download goes on.
-
-        `draft` is the file of the draft model that was requested with a model.
-        """
+    def start(self, spec: DownloadSpec, *, load_after: bool = False) -> None:
+        """Queue a file. A paused or failed download goes on."""
         known = self._all.get(spec.file)
         if known is not None and known.state in ON_ITS_WAY:
             return
@@ -115,7 +111,7 @@ class Downloads(QObject):
         folder = known.folder if known is not None and done else self.folder
         self._all.pop(spec.file, None)  # to the end of the queue
         new = _download(spec, folder, DownloadState.QUEUED, done)
-        self._all[spec.file] = replace(new, load_after=load_after, draft=draft)
+        self._all[spec.file] = replace(new, load_after=load_after)
         self._next()
         self.changed.emit()
 
@@ -132,13 +128,7 @@ class Downloads(QObject):
         """Continue a paused or failed download."""
         if file in self._all:
             known = self._all[file]
-            self.start(known.spec, load_after=known.load_after, draft=known.draft)
-
-    def start_with_draft(self, spec: DownloadSpec, draft: DownloadSpec | None) -> None:
-        """Queue a model behind its draft model, so that both can be loaded when it is done."""
-        if draft is not None:
-            self.start(draft)
-        self.start(spec, draft=draft.file if draft is not None else "")
+            self.start(known.spec, load_after=known.load_after)
 
     def arrived(self, file: str) -> Path | None:
         """Where a file is that was downloaded, now or in an earlier session."""

@@ -1,9 +1,6 @@
-"""Connects the downloads with the widgets that show them: the window's list and the chooser."""
-
-from __future__ import annotations
+"""Connects the downloads with the widgets that show them: the window's list."""
 
 from functools import partial
-from typing import TYPE_CHECKING
 
 from PySide6.QtCore import Slot
 from PySide6.QtWidgets import QMessageBox
@@ -19,9 +16,6 @@ from r1desk.models.downloads import Download, Downloads
 from r1desk.models.presenter import ModelsWindow
 from r1desk.models.widgets.download_list import DownloadAction
 from r1desk.widgets.bounded_dialog import ask
-
-if TYPE_CHECKING:
-    from r1desk.models.chooser_presenter import ChooserPresenter
 
 
 class DownloadPresenter(Presenter):
@@ -39,7 +33,6 @@ class DownloadPresenter(Presenter):
         self._window, self._list = window, window.downloads
         self._downloads, self._models = downloads, models
         self._chat, self._engine = chat, engine
-        self._chooser: ChooserPresenter | None = None
         self._list.requested.connect(self._on_requested)
         downloads.changed.connect(self._on_changed)
         downloads.finished.connect(self._on_finished)
@@ -56,26 +49,9 @@ class DownloadPresenter(Presenter):
             DownloadAction.DISMISS: self._downloads.dismiss,
         }[action](file)
 
-    @Slot(object)
-    def follow(self, presenter: ChooserPresenter) -> None:
-        """Show the downloads in the chooser too, and start those that are requested there."""
-        self._chooser = presenter
-        presenter.policy = self._downloads.policy
-        presenter.chooser.downloads.list.requested.connect(self._on_requested)
-        presenter.chooser.pane.download_requested.connect(self._downloads.start_with_draft)
-        presenter.chooser.finished.connect(self._on_chooser_closed)
-        self._downloads.finished.connect(presenter.look_again)
-        self._on_changed()
-
-    @Slot()
-    def _on_chooser_closed(self) -> None:
-        self._chooser = None
-
     @Slot()
     def _on_changed(self) -> None:
         self._list.show_downloads(self._downloads.items)
-        if self._chooser is not None:
-            self._chooser.show_downloads(self._downloads)
 
     def _find(self, file: str) -> Download | None:
         return next((each for each in self._downloads.items if each.spec.file == file), None)
@@ -83,10 +59,8 @@ class DownloadPresenter(Presenter):
     def _load(self, file: str) -> None:
         download = self._find(file)
         if download is not None and download.path is not None:
-            self._models.choose(download.path, self._downloads.arrived(download.draft))
+            self._models.choose(download.path)
             self._downloads.dismiss(file)
-            if self._chooser is not None:
-                self._chooser.chooser.accept()
 
     @Slot(object)
     def _on_finished(self, download: Download) -> None:
@@ -99,7 +73,7 @@ class DownloadPresenter(Presenter):
         download = self._find(file)
         if download is not None and (other := other_source(download.spec)) is not None:
             _host, spec = other
-            self._downloads.start(spec, load_after=download.load_after, draft=download.draft)
+            self._downloads.start(spec, load_after=download.load_after)
 
     def _ask_to_delete(self, file: str) -> None:
         """Ask first: hours of downloading must not be lost by one click."""
@@ -110,6 +84,4 @@ class DownloadPresenter(Presenter):
             return
         text = tr("Delete the {amount} already downloaded?", amount=format_size(done))
         role, delete = QMessageBox.ButtonRole.DestructiveRole, partial(self._downloads.delete, file)
-        parent = self._chooser.chooser if self._chooser is not None else self._window
-        kept = tr("“Pause” keeps them.")
-        ask(parent, text, kept, (tr("Delete"), role, delete))
+        ask(self._window, text, tr("“Pause” keeps them."), (tr("Delete"), role, delete))

@@ -95,17 +95,17 @@ class ModelsFeature(Feature[ModelsWindow]):
         self._window = window
         models, recent, chat = self.controller, self.recent, self._chat.controller
         engine, preferences = self._services.engine, self._services.preferences
-        presenter = ModelPresenter(window, models, preferences, recent.forecasts)
+        presenter = ModelPresenter(
+            window, models, self.downloads, preferences, forecasts=recent.forecasts
+        )
         for signal in (window.models_action.triggered, window.model_pill.choose_requested):
             signal.connect(presenter.choose)
         window.model_dropped.connect(models.choose)
-        downloads = DownloadPresenter(window, self.downloads, models, chat, engine)
-        presenter.chooser_opened.connect(downloads.follow)
         self.presenters = [
             presenter,
             TemplatePresenter(window.composer.template, window.notices, models),
             PillPresenter(window.model_pill, models, recent, engine),
-            downloads,
+            DownloadPresenter(window, self.downloads, models, chat, engine),
             FirstStartPresenter(
                 window.chat.welcome,
                 models,

@@ -24,7 +24,6 @@ class Present:
     chosen: Path | None = None
     loaded: Path | None = None
     arriving: Collection[str] = ()
-    drafts: Collection[str] = ()  # the ids of draft models that are here
 
     def is_loaded(self, file: ModelFile) -> bool:
         """True for the file of the loaded model."""

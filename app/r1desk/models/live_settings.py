@@ -28,7 +28,6 @@ class LiveSettings(QObject):
     planned = Signal(object, str, object)  # Bill, advice, and the LoadSettings that fit or None
     plan_failed = Signal(ErrorReport)
     budget_moved = Signal(object)  # events.ModelLoaded with the bill of the changed budget
-    budget_given = Signal(int)  # MiB, with a model or by an offer: the panel shows it
 
     def __init__(
         self, models: ModelController, engine: EngineBridge, preferences: Preferences
@@ -75,12 +74,6 @@ class LiveSettings(QObject):
             self._engine.submit(SetThreadsRequest, threads=threads, threads_prefill=threads_prefill)
 
     # ---- the budget -------------------------------------------------------------------------
-
-    def give_budget(self, memory_budget: int) -> None:
-        """Change the budget, in MiB, from elsewhere than the panel, for this and later loads."""
-        self._models.keep_settings(memory_budget=memory_budget)
-        self.budget_given.emit(memory_budget)
-        self.set_budget(memory_budget)
 
     def set_budget(self, memory_budget: int) -> None:
         """Change the budget, in MiB, of a model that runs from the disk at once."""

@@ -18,6 +18,7 @@ from r1desk.chat.messages.view import ChatView
 from r1desk.features import Presenter
 from r1desk.models.chosen_templates import ChosenTemplate
 from r1desk.models.controller import ModelController
+from r1desk.models.downloads import Downloads
 from r1desk.models.forecast_service import ForecastService
 from r1desk.models.refusal import Refusal, WaysOut, memory_ways, plain_way
 from r1desk.models.widgets.download_list import DownloadList
@@ -44,18 +45,19 @@ class ModelsWindow(QMainWindow):
 class ModelPresenter(Presenter):
     """Lets the user choose a model, and offers what helps where one was refused."""
 
-    chooser_opened = Signal(object)  # the ChooserPresenter
-
     def __init__(
         self,
         window: ModelsWindow,
         models: ModelController,
+        downloads: Downloads,
         preferences: Preferences,
+        *,
         forecasts: ForecastService,
     ) -> None:
         super().__init__(window)
         self._window, self._notices = window, window.notices
         self._models, self._preferences, self.forecasts = models, preferences, forecasts
+        self._downloads = downloads
         self._refusal = ""  # the text of the last refusal, while it may be on screen
         self.tasks = Tasks(self)
         models.refused.connect(self._on_refused)
@@ -114,7 +116,7 @@ class ModelPresenter(Presenter):
             return  # the keys were pressed twice, before it was there
         chooser = ModelChooser(self._preferences.load.memory_budget, self._window)
         recent = self._preferences.recent_models
-        self.chooser_opened.emit(ChooserPresenter(chooser, self._models, self.forecasts, recent))
+        ChooserPresenter(chooser, self._models, self._downloads, self.forecasts, recent)
         chooser.finished.connect(chooser.deleteLater)
         chooser.destroyed.connect(lambda: QTimer.singleShot(0, return_free_memory))
         await later_turn(chooser)

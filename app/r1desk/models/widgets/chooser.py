@@ -29,7 +29,6 @@ from deepseek_r1.core.units import format_size
 from deepseek_r1.memory.forecast import Fit
 from r1desk.models.file_texts import Present
 from r1desk.models.widgets.detail_pane import DetailPane
-from r1desk.models.widgets.download_list import DownloadArea
 from r1desk.models.widgets.model_table import ModelList
 from r1desk.theme import set_role
 from r1desk.widgets.bounded_dialog import KeyDialog, size_within_screen
@@ -68,13 +67,13 @@ class ModelChooser(KeyDialog):
         self.list_button = push_button(tr("List files"), self._on_list)
         self.note = text_label(tr("Looking for models…"), "dim")
         self.notices = NoticeBar()
-        self.list, self.pane, self.downloads = ModelList(), DetailPane(), DownloadArea()
+        self.list, self.pane = ModelList(), DetailPane()
         self.file_button = QPushButton(tr("Open a file…"))
         self._arrange()
         self.filter.currentChanged.connect(self._on_filter)
         self.list.selectionModel().currentRowChanged.connect(self._show_selected)
         self.list.doubleClicked.connect(self._on_double_click)
-        self.pane.download_requested.connect(self._after_download)
+        self.pane.download_requested.connect(self.accept)
         keys = QKeySequence.StandardKey
         for key, step in ((keys.NextChild, 1), (keys.PreviousChild, -1)):
             call_with(QShortcut(QKeySequence(key), self).activated, self._go_on, step)
@@ -103,7 +102,6 @@ class ModelChooser(KeyDialog):
         layout.setStretch(layout.count() - 1, 1)
         for place, stretch in enumerate((6, 5)):
             parts.setStretch(place, stretch)
-        layout.addWidget(self.downloads)
         buttons = QDialogButtonBox(QDialogButtonBox.StandardButton.Close)
         buttons.addButton(self.file_button, QDialogButtonBox.ButtonRole.ActionRole)
         for button in buttons.findChildren(QPushButton):
@@ -235,11 +233,6 @@ class ModelChooser(KeyDialog):
     def _on_double_click(self) -> None:
         if (file := self.list.selected) is not None and file.path is not None:
             self.pane.act()
-
-    @Slot()
-    def _after_download(self) -> None:
-        """The keys are the list's: the next Space must not press another button."""
-        self.list.setFocus()
 
     @Slot()
     def _on_list(self) -> None:
