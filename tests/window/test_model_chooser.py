@@ -10,8 +10,8 @@ from PySide6.QtWidgets import QAbstractButton, QMessageBox
 from deepseek_r1.catalogue import forecaster
 from deepseek_r1.catalogue.model_file import ModelFile, Origin, Owner
 from deepseek_r1.memory.forecast import MachineSpeed, fit_facts
-from r1desk.models.file_lists import file_at
 from r1desk.models.file_texts import Present
+from r1desk.models.forecast_service import file_at
 from r1desk.models.widgets import chooser as module
 from r1desk.models.widgets.chooser import ModelChooser
 from window.choosers import ALL, HERE, HUB, KNOWN, forecasts, known, rows, show

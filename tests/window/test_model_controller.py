@@ -10,8 +10,7 @@ from deepseek_r1.core import errors, events
 from deepseek_r1.core.settings import DraftMode, KVType, LoadSettings
 from deepseek_r1.host import protocol
 from deepseek_r1.host.supervisor_events import EngineState, StateChanged
-from r1desk.models.chosen_templates import ChosenTemplate
-from r1desk.models.controller import ModelController
+from r1desk.models.controller import ChosenTemplate, ModelController
 from r1desk.models.refusal import Refusal, plain_way
 from r1desk.platform.tasks import Later
 from r1desk.preferences import Preferences

@@ -16,9 +16,14 @@ from deepseek_r1.core.errors import R1Error
 from deepseek_r1.core.i18n import N_, tr, trn
 from r1desk.models.controller import ModelController
 from r1desk.models.downloads import ON_ITS_WAY, Downloads
-from r1desk.models.file_lists import file_at, find_files, free_models_bytes, list_repository
 from r1desk.models.file_texts import Present
-from r1desk.models.forecast_service import ForecastService
+from r1desk.models.forecast_service import (
+    ForecastService,
+    file_at,
+    find_files,
+    free_models_bytes,
+    list_repository,
+)
 from r1desk.models.widgets.chooser import ModelChooser
 from r1desk.platform.background_thread import ask_in_background
 from r1desk.platform.tasks import Tasks, newest_task, report_of, task

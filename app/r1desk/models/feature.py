@@ -12,11 +12,15 @@ from r1desk.chat.feature import ChatFeature
 from r1desk.features import Feature, Services
 from r1desk.models.controller import ModelController
 from r1desk.models.downloads import Downloads
-from r1desk.models.downloads_presenter import DownloadPresenter
 from r1desk.models.first_start_presenter import FirstStartPresenter
 from r1desk.models.forecast_service import ForecastService
 from r1desk.models.pill_presenter import PillPresenter, RecentModels
-from r1desk.models.presenter import ModelPresenter, ModelsWindow, TemplatePresenter
+from r1desk.models.presenter import (
+    DownloadPresenter,
+    ModelPresenter,
+    ModelsWindow,
+    TemplatePresenter,
+)
 from r1desk.platform.background_thread import ask_in_background
 
 MINUTE_MS = 60_000
