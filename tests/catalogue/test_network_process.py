@@ -338,8 +338,7 @@ def listed(**changes: object) -> bytes:
     outline = {"name": "", "architecture": "", "vocabulary": 4, "parameters": 999} | {
         key: value for key, value in changes.items() if key in ("vocabulary", "parameters")
     }
-    models = [{"files": [file], "quantisation": ""}]
-    reply = {"kind": "listed", "models": models}
+    reply = {"kind": "listed", "models": [[file]]}
     return json.dumps(reply | {"outline": outline | {"shape": shape | {"experts": 0}}}).encode()
 
 

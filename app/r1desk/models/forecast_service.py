@@ -145,7 +145,7 @@ def list_repository(
     except DownloadStopped:
         return
     try:
-        wanted = listing.choose().name
+        wanted = listing.choose()[0].name
     except RepositoryWithoutModel:
         wanted = ""
     files = listed_files(listing)
