@@ -27,18 +27,12 @@ from deepseek_r1.memory.forecast import Fit, Forecast
 from deepseek_r1.memory.plan import preferred_context
 
 
-class Origin(StrEnum):
-    """The reason why a file of this computer is in the list."""
+class Owner(StrEnum):
+    """Whose a file of this computer is: ours, the user's, or another application's by its name."""
 
     STARTER = "starter"
-    FOLDER = "folder"
+    FOLDER = "R1 Desk"
     OPENED = "opened"
-    OTHER_APP = "other_app"  # used where it is
-
-
-class Owner(StrEnum):
-    """The application that keeps a file, or the folder of downloads. The value is its name."""
-
     LM_STUDIO = "LM Studio"
     JAN = "Jan"
     GPT4ALL = "GPT4All"
@@ -66,8 +60,7 @@ class ModelFile:
     forecast: Forecast | None = None
     path: Path | None = None
     real_path: Path | None = None  # without links
-    origin: Origin | None = None
-    owner: Owner | None = None  # another application
+    owner: Owner | None = None
     error: ErrorReport | None = None
 
     @property

@@ -43,8 +43,7 @@ class DetailPane(QWidget):
         super().__init__()
         self._file: ModelFile | None = None
         self.summary = FileSummary()
-        self.standing, self.text = selectable_label(), selectable_label()
-        set_role(self.standing, "success")
+        self.text = selectable_label()
         set_role(self.text, "dim")
         self.source = NamedBox(tr("Download from"), self)
         self.source.currentIndexChanged.connect(self._on_source)
@@ -58,11 +57,11 @@ class DetailPane(QWidget):
         self.button = push_button(tr("Use this model"), self.act)
         set_role(self.button, "primary")
         self._arrange()
-        self.show_file(None, "", "", Present(), None)
+        self.show_file(None, "", Present(), None)
 
     def _arrange(self) -> None:
         content = ScrolledColumn()
-        column = filled(QVBoxLayout(content), self.summary, self.standing, self.text, spacing=8)
+        column = filled(QVBoxLayout(content), self.summary, self.text, spacing=8)
         column.addStretch()
         area = with_properties(QScrollArea(), widgetResizable=True, frameShape=QFrame.Shape.NoFrame)
         area.setAccessibleName(tr("About the model"))
@@ -80,12 +79,11 @@ class DetailPane(QWidget):
     def show_file(
         self,
         file: ModelFile | None,
-        standing: str,
         ladder: str,
         present: Present,
         free_bytes: int | None,
     ) -> None:
-        """Show a file; `standing` and `ladder` are sentences on it and on its model's files."""
+        """Show a file; `ladder` is the sentence on its model's files."""
         other = file is None or self._file is None or file.key != self._file.key
         self._file = file
         here, arriving = file is not None and file.path is not None, False
@@ -95,8 +93,6 @@ class DetailPane(QWidget):
             kept = why_kept(file, loaded=present.is_loaded(file)) if here else ""
             text = "\n\n".join((details(file, ladder, free_bytes), kept)).strip()
         self.summary.show_file(file)
-        self.standing.setText(standing)
-        self.standing.setVisible(bool(standing))
         self.text.setText(text)
         if other:
             self._show_sources(file)
