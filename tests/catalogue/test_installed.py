@@ -31,11 +31,6 @@ def test_a_fresh_installation_has_the_starter_model(folder: Path) -> None:
     assert only.error is None
 
 
-def test_a_profile_that_is_not_there_yet_is_no_error(tmp_path, monkeypatch):
-    monkeypatch.setenv("R1DESK_PROFILE", str(tmp_path / "nowhere"))
-    assert len(installed_models()) == 1
-
-
 def test_models_of_the_folder_come_by_name_and_opened_ones_last(folder, tmp_path):
     tiny_qwen2(folder / "b.gguf")
     (folder / "sub").mkdir()
