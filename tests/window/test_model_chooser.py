@@ -203,7 +203,7 @@ def test_all_is_done_by_keys(qtbot, chooser, here, wanted):
 
 
 def test_a_row_is_one_sentence_for_a_screen_reader(chooser):
-    first = chooser.list.table.index(0, 0)
+    first = chooser.list.model().index(0, 0)
     assert first.data(Qt.ItemDataRole.AccessibleTextRole) == (
         "DeepSeek-R1-Distill-Qwen-1.5B Q6_K, 1.4 GB, fits · 7.3 tok/s, best for you"
     )
@@ -229,7 +229,7 @@ def test_in_a_narrow_list_size_fit_and_note_stand_below_the_name(chooser, monkey
     monkeypatch.setattr(module, "size_within_screen", lambda _w, _s: QSize(675, 344))
     chooser.hide()
     chooser.show()
-    name, *facts = (chooser.list.table.index(0, column) for column in range(4))
+    name, *facts = (chooser.list.model().index(0, column) for column in range(4))
     assert name.data() == (
         "DeepSeek-R1-Distill-Qwen-1.5B Q6_K\n1.4 GB · fits · 7.3 tok/s · best for you"
     )

@@ -27,7 +27,7 @@ from deepseek_r1.core.i18n import tr, trn
 from deepseek_r1.core.units import format_size
 from r1desk.models.file_texts import Present
 from r1desk.models.widgets.detail_pane import DetailPane
-from r1desk.models.widgets.model_table import ModelList
+from r1desk.models.widgets.model_list import ModelList
 from r1desk.theme import set_role
 from r1desk.widgets.bounded_dialog import KeyDialog, size_within_screen
 from r1desk.widgets.layouts import filled, put_inside, with_properties
@@ -176,7 +176,7 @@ class ModelChooser(KeyDialog):
         notes = {each.key: good for each in self._recommended if is_good(each, self._budget_mib)}
         if best is not None:
             notes[best.key] = tr("best for you")
-        if self.list.table.show_files(self._rows(), notes, self._present):
+        if self.list.show_files(self._rows(), notes, self._present):
             self.list.select(keys)
         self._show_note()
         self._show_selected()
