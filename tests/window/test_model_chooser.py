@@ -195,8 +195,8 @@ def test_all_is_done_by_keys(qtbot, chooser, here, wanted):
     assert chooser.filter.currentIndex() == ALL
     qtbot.keyClick(chooser.list, Qt.Key.Key_Down)
     assert chooser.list.selected.path is None
-    chooser.pane.open_button.setFocus()
-    qtbot.keyClick(chooser.pane.open_button, Qt.Key.Key_Tab)
+    chooser.pane.address.setFocus()
+    qtbot.keyClick(chooser.pane.address, Qt.Key.Key_Tab)
     assert chooser.focusWidget() is chooser.pane.button
     qtbot.keyClick(chooser.pane.button, Qt.Key.Key_Return)
     assert [spec.file for spec in wanted] == [chooser.list.selected.file]

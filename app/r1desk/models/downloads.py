@@ -90,11 +90,7 @@ class Downloads(QObject):
     async def find_files(self) -> None:
         """Find the files of earlier sessions; partial ones stay paused until resumed."""
         folders = dict.fromkeys((self.folder, *models_dirs()))
-
-        def found() -> Sequence[_Found]:
-            return [(each, partial_file.unfinished(each), model_files(each)) for each in folders]
-
-        for folder, unfinished, models in await ask_in_background(found):
+        for folder, unfinished, models in await ask_in_background(_found_in, tuple(folders)):
             for spec, done in unfinished:
                 paused = _download(spec, folder, DownloadState.PAUSED, done)
                 self._all.setdefault(spec.file, paused)
@@ -199,6 +195,10 @@ class Downloads(QObject):
         elif download.state is DownloadState.DONE:
             self.finished.emit(download)
         self._next()
+
+
+def _found_in(folders: Sequence[Path]) -> list[_Found]:
+    return [(each, partial_file.unfinished(each), model_files(each)) for each in folders]
 
 
 def _download(spec: DownloadSpec, folder: Path, state: DownloadState, done: int) -> Download:

@@ -22,7 +22,6 @@ from deepseek_r1.catalogue.download_spec import DownloadSpec
 from deepseek_r1.catalogue.model_file import ModelFile
 from deepseek_r1.core.i18n import tr
 from deepseek_r1.core.units import format_size
-from r1desk.chat.presenters.link_dialog import ask_to_open
 from r1desk.models.file_texts import Present, breakable_address, deletion_note, details, why_kept
 from r1desk.models.widgets.model_box import FileSummary
 from r1desk.platform.file_manager import show_in_folder
@@ -50,7 +49,6 @@ class DetailPane(QWidget):
         self.address = ElidedField(readOnly=True, frame=False)
         self.address.setAccessibleName(tr("Address"))
         set_role(self.address, "dim")
-        self.open_button = push_button(tr("Open in the browser…"), self._on_open)
         self.show_button = push_button(tr("Show in folder"), self._on_show)
         self.unload_button = QPushButton(tr("Unload"), autoDefault=False)
         self.delete_button = push_button(tr("Delete…"), self.ask_to_delete)
@@ -72,7 +70,7 @@ class DetailPane(QWidget):
         layout.setStretch(0, 1)
         row = filled(put_inside(layout, QHBoxLayout()), self.source, self.address)
         row.setStretch(1, 1)
-        others = (self.open_button, self.show_button, self.unload_button, self.delete_button)
+        others = (self.show_button, self.unload_button, self.delete_button)
         filled(put_inside(layout, QHBoxLayout()), *others).addStretch()
         layout.addWidget(self.button)
 
@@ -97,7 +95,6 @@ class DetailPane(QWidget):
         if other:
             self._show_sources(file)
         self.source.setVisible(self.source.count() > 1)
-        self.open_button.setVisible(file is not None and not here)
         self.show_button.setVisible(here)
         self.delete_button.setVisible(here)
         self.delete_button.setEnabled(not kept)
@@ -152,10 +149,6 @@ class DetailPane(QWidget):
         for spec in self._specs:
             wanted = replace(spec, accept_unverified=True) if accept_unverified else spec
             self.download_requested.emit(wanted)
-
-    @Slot()
-    def _on_open(self) -> None:
-        ask_to_open(self.address.text(), self, tr("Open this address in your browser?"))
 
     @Slot()
     def _on_show(self) -> None:
