@@ -123,14 +123,6 @@ def test_a_header_is_read_again_where_its_file_has_changed(process, tmp_path):
     assert process.read_header(path).architecture == "llama"
 
 
-def test_the_process_ends_when_it_is_closed(tmp_path: Path) -> None:
-    with HeaderProcess() as process:
-        process.read_header(tiny_qwen2(tmp_path / "a.gguf"))
-        assert process.process_id is not None
-        child = psutil.Process(process.process_id)
-    child.wait(PATIENCE_S)
-
-
 OWNER = """
 import sys
 from pathlib import Path

@@ -5,13 +5,13 @@ from pathlib import Path
 
 import pytest
 
+from deepseek_r1.catalogue.download_spec import HubListing, quantisation_of
 from deepseek_r1.catalogue.errors import (
     ReferenceUnusable,
     RepositoryNotListed,
     RepositoryWithoutModel,
 )
-from deepseek_r1.catalogue.hub_listing import MOST_LIST_BYTES, list_repository, quantisation_of
-from deepseek_r1.catalogue.hub_models import HubListing
+from deepseek_r1.catalogue.hub_listing import MOST_LIST_BYTES, list_repository
 from deepseek_r1.catalogue.hub_reference import (
     HF_MIRROR,
     HUGGING_FACE,
@@ -19,6 +19,7 @@ from deepseek_r1.catalogue.hub_reference import (
     HubReference,
     parse_reference,
 )
+from deepseek_r1.catalogue.model_file import listed_files
 from deepseek_r1.catalogue.outline import read_outline
 from deepseek_r1.core.errors import ModelRefused
 from deepseek_r1.formats.gguf import read_header
@@ -114,12 +115,13 @@ def test_the_gguf_files_are_listed_with_type_size_and_checksum(model: bytes) -> 
         found = list_page(server)
         spec = found.specs(found.choose())[0]
         assert spec.url == f"{server.url}/{REPOSITORY}/resolve/main/m-Q4_K_M.gguf"
-    assert [(m.quantisation, len(m.files)) for m in found.models] == [
+    listed = listed_files(found)
+    assert [(m.quantisation, len(m.specs)) for m in listed] == [
         ("Q4_K_M", 1),
         ("Q8_0", 1),
         ("BF16", 2),
     ]
-    assert all(m.verifiable for m in found.models)
+    assert all(m.verifiable for m in listed)
     assert (spec.size_bytes, spec.size_exact) == (len(model), True)
     assert len(server.requests) == 2, "one for the list, one for the beginning of a file"
 
@@ -154,8 +156,9 @@ def test_too_few_or_wrong_bytes_are_no_outline(starter: Path, length: int) -> No
 def test_the_wanted_type_or_file_is_chosen(model: bytes) -> None:
     files = {"m-Q8_0.gguf": model, "m-Q3_K_M.gguf": model}
     with hub_server(files).running() as server:
-        assert list_page(server, ":q8_0").choose().quantisation == "Q8_0"
-        assert list_page(server, "/blob/main/m-Q3_K_M.gguf").choose().name == "m-Q3_K_M.gguf"
+        for suffix, quantisation in ((":q8_0", "Q8_0"), ("/blob/main/m-Q3_K_M.gguf", "Q3_K_M")):
+            (file,) = list_page(server, suffix).choose()
+            assert file.name == f"m-{quantisation}.gguf"
         with pytest.raises(RepositoryWithoutModel, match="Q3_K_M, Q8_0"):
             list_page(server).choose()
         with pytest.raises(RepositoryWithoutModel):
@@ -202,7 +205,7 @@ def test_a_hostile_list_is_refused_with_a_sentence(listing: bytes) -> None:
 def test_a_file_with_an_unusable_name_is_left_out(model: bytes, path: str) -> None:
     entries = [*tree_of({"good-Q4_0.gguf": model}), {"type": "file", "path": path, "size": 5}]
     with hub_server({}, json.dumps(entries).encode()).running() as server:
-        names = [m.name for m in list_page(server).models]
+        names = [file.name for (file,) in list_page(server).models]
     assert "good-Q4_0.gguf" in names
     assert all("/" not in name and name.isprintable() for name in names)
     assert "con.gguf" not in names
@@ -230,4 +233,4 @@ def test_files_are_listed_where_their_beginning_cannot_be_read(model: bytes) -> 
     with hub_server({}, listing).running() as server:
         found = list_page(server)
     assert found.outline is None
-    assert [m.quantisation for m in found.models] == ["Q4_0"]
+    assert [m.quantisation for m in listed_files(found)] == ["Q4_0"]

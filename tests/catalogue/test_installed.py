@@ -8,7 +8,7 @@ import pytest
 from deepseek_r1.catalogue import installed as module
 from deepseek_r1.catalogue.installed import app_files, app_folders, installed_models, known_by
 from deepseek_r1.catalogue.known_models import known_models
-from deepseek_r1.catalogue.model_file import Origin, Owner
+from deepseek_r1.catalogue.model_file import Owner
 from deepseek_r1.core.models_folders import user_models_dir
 from deepseek_r1.core.paths import starter_model
 from support.gguf_files import tiny_llama, tiny_qwen2
@@ -25,15 +25,10 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def test_a_fresh_installation_has_the_starter_model(folder: Path) -> None:
     (only,) = installed_models()
-    assert only.origin is Origin.STARTER
+    assert only.owner is Owner.STARTER
     assert only.path == starter_model()
     assert only.header is not None
     assert only.error is None
-
-
-def test_a_profile_that_is_not_there_yet_is_no_error(tmp_path, monkeypatch):
-    monkeypatch.setenv("R1DESK_PROFILE", str(tmp_path / "nowhere"))
-    assert len(installed_models()) == 1
 
 
 def test_models_of_the_folder_come_by_name_and_opened_ones_last(folder, tmp_path):
@@ -43,10 +38,10 @@ def test_models_of_the_folder_come_by_name_and_opened_ones_last(folder, tmp_path
     (folder / "notes.txt").write_text("no model")
     opened = tiny_llama(tmp_path / "模型.gguf")
     _, *found = installed_models([opened])
-    assert [(each.path.name, each.origin) for each in found] == [
-        ("A.gguf", Origin.FOLDER),
-        ("b.gguf", Origin.FOLDER),
-        ("模型.gguf", Origin.OPENED),
+    assert [(each.path.name, each.owner) for each in found] == [
+        ("A.gguf", Owner.FOLDER),
+        ("b.gguf", Owner.FOLDER),
+        ("模型.gguf", Owner.OPENED),
     ]
     assert [each.name for each in found] == ["Tiny llama", "Tiny qwen2", "Tiny llama"]
 
@@ -56,7 +51,7 @@ def test_a_model_is_listed_once_however_it_was_reached(folder: Path, tmp_path: P
     link = tmp_path / "link.gguf"
     link.symlink_to(path)
     _, only = installed_models([path, link, path])
-    assert only.origin is Origin.FOLDER
+    assert only.owner is Owner.FOLDER
 
 
 def test_a_split_model_is_one_model(folder: Path) -> None:
@@ -86,7 +81,7 @@ def test_a_known_file_is_recognised_by_name_shape_and_size() -> None:
 def test_a_strange_file_under_a_known_name_is_not_recognised(tmp_path: Path) -> None:
     known_name = known_models()[0].files[0].file
     path = tiny_qwen2(tmp_path / known_name)
-    (found,) = [each for each in installed_models([path]) if each.origin is Origin.OPENED]
+    (found,) = [each for each in installed_models([path]) if each.owner is Owner.OPENED]
     assert found.known is None
     assert found.name == "Tiny qwen2"
 
@@ -152,7 +147,7 @@ def test_the_cache_of_the_hub_is_read_through_its_links(tmp_path: Path) -> None:
     (only,) = app_files({Owner.HUGGING_FACE: (tmp_path,)})
     assert only.path == link
     *_, model = installed_models([], [only])
-    assert (model.origin, model.owner) == (Origin.OTHER_APP, Owner.HUGGING_FACE)
+    assert model.owner is Owner.HUGGING_FACE
 
 
 def test_only_the_downloads_folder_itself_is_searched(tmp_path: Path) -> None:
@@ -177,13 +172,13 @@ def test_a_file_that_cannot_be_used_is_not_offered(tmp_path: Path) -> None:
     (tmp_path / "broken.gguf").write_bytes(b"GGUF\3\0\0\0")
     others = app_files({Owner.JAN: (tmp_path,)})
     assert len(others) == 1
-    assert [each.origin for each in installed_models([], others)] == [Origin.STARTER]
+    assert [each.owner for each in installed_models([], others)] == [Owner.STARTER]
 
 
 def test_an_opened_file_of_another_application_is_listed_once_with_its_owner(tmp_path):
     path = tiny_llama(tmp_path / "a.gguf")
     *_, only = installed_models([path], app_files({Owner.JAN: (tmp_path,)}))
-    assert (only.origin, only.owner) == (Origin.OPENED, Owner.JAN)
+    assert only.owner is Owner.JAN
 
 
 def test_variables_of_the_applications_move_their_folders(tmp_path, monkeypatch):

@@ -23,7 +23,6 @@ from deepseek_r1.catalogue.errors import (
 )
 from deepseek_r1.catalogue.hub_reference import HF_MIRROR, HUGGING_FACE, HubHost
 from deepseek_r1.catalogue.known_models import KnownDraft, find_draft
-from deepseek_r1.catalogue.network_process import NetworkProcess
 from deepseek_r1.catalogue.partial_file import unfinished
 from deepseek_r1.catalogue.pull import pull
 from deepseek_r1.core.i18n import use_language
@@ -51,14 +50,6 @@ def test_a_draft_model_is_verified_by_the_checksum_that_the_hub_states(
     assert pulled.path.read_bytes() == content
     assert (pulled.verified, pulled.sha256) == (True, (hashlib.sha256(content).hexdigest(),))
     assert (again.path, again.new) == (pulled.path, False)
-
-
-@pytest.mark.integration
-def test_the_network_process_asks_the_hub_as_well(draft, content, tmp_path, quick):
-    with hub_server({draft.file: content}, repository=draft.repository).running() as server:
-        pulled = NetworkProcess().pull([spec_at(server, draft)], tmp_path, policy=quick)
-    assert pulled.path.read_bytes() == content
-    assert pulled.verified
 
 
 def test_another_file_than_the_hub_states_is_deleted(draft, content, tmp_path, quick):

@@ -24,7 +24,7 @@ from deepseek_r1.catalogue.model_folder import (
     verify,
 )
 from deepseek_r1.catalogue.partial_file import STAGING
-from deepseek_r1.core.errors import ModelRefused, NotAModelFile, WrongUsage
+from deepseek_r1.core.errors import NotAModelFile, WrongUsage
 from support.gguf_files import tiny_llama, tiny_qwen2
 from support.split import tiny_in_two_files
 
@@ -149,8 +149,3 @@ def test_removing_takes_the_checksum_with_it(mine: Path, folder: Path) -> None:
 def test_removing_a_linked_model_leaves_the_original_and_its_room(mine: Path, folder: Path) -> None:
     assert remove(import_model(mine, folder, method=ImportMethod.LINK).path) == 0
     assert mine.exists()
-
-
-def test_a_missing_file_is_refused(tmp_path: Path, folder: Path) -> None:
-    with pytest.raises(ModelRefused):
-        import_model(tmp_path / "gone.gguf", folder)

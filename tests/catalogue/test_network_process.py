@@ -205,27 +205,6 @@ def test_a_killed_download_fails_with_a_sentence_and_goes_on_where_it_was(tmp_pa
         assert server.requests[1].start >= HALTED_BYTES
 
 
-def test_a_process_that_does_not_stop_is_killed(tmp_path: Path, large: bytes) -> None:
-    stop = Stop()
-    running: list[psutil.Process] = []
-
-    def hang() -> None:
-        running[0].suspend()
-        stop.request()
-
-    with HostileServer(Halting(large)).running() as server:
-        with pytest.raises(DownloadStopped):
-            NetworkProcess(lambda pid: running.append(psutil.Process(pid))).pull(
-                [spec_of(server, large)],
-                tmp_path,
-                policy=QUICK,
-                on_progress=once_halted(hang),
-                stop=stop,
-            )
-        gone, _ = psutil.wait_procs(running, timeout=PATIENCE_S)
-    assert gone == running
-
-
 def test_a_list_that_does_not_come_can_be_stopped(content: bytes) -> None:
     stop = Stop()
 
@@ -337,8 +316,7 @@ def listed(**changes: object) -> bytes:
     outline = {"name": "", "architecture": "", "vocabulary": 4, "parameters": 999} | {
         key: value for key, value in changes.items() if key in ("vocabulary", "parameters")
     }
-    models = [{"files": [file], "quantisation": ""}]
-    reply = {"kind": "listed", "models": models}
+    reply = {"kind": "listed", "models": [[file]]}
     return json.dumps(reply | {"outline": outline | {"shape": shape | {"experts": 0}}}).encode()
 
 

@@ -3,8 +3,6 @@
 import hashlib
 import json
 import shutil
-import threading
-import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -37,11 +35,9 @@ from deepseek_r1.catalogue.errors import (
 from deepseek_r1.catalogue.known_models import known_models
 from deepseek_r1.catalogue.partial_file import STAGING, unfinished
 from deepseek_r1.catalogue.pull import pull
-from deepseek_r1.core.errors import ModelFileTruncated
 from deepseek_r1.core.i18n import use_language
 from deepseek_r1.formats.gguf import read_header
 from support.hostile_server import ETAG, Halting, HostileServer, Reply, Request
-from support.patience import PATIENCE_S
 from support.split import tiny_in_two_files
 
 
@@ -89,17 +85,6 @@ def test_a_stopped_download_goes_on_where_its_last_whole_piece_ended(
         assert server.requests[1].headers["if-range"] == ETAG
         assert server.body_sent <= len(content) + small_pieces
         assert unfinished(tmp_path) == ()
-
-
-def test_a_stop_does_not_wait_for_the_network(content: bytes, tmp_path: Path) -> None:
-    patient = RetryPolicy(stall_s=PATIENCE_S, loopback_http=True)
-    stop = Stop()
-    with HostileServer(Halting(content, 100_000)).running() as server:
-        threading.Timer(0.4, stop.request).start()
-        began = time.monotonic()
-        with pytest.raises(DownloadStopped):
-            pull([order(server, content)], tmp_path, policy=patient, stop=stop)
-        assert time.monotonic() - began < PATIENCE_S / 2
 
 
 def test_a_piece_that_rotted_on_the_disk_is_fetched_again(content, tmp_path, quick, small_pieces):
@@ -260,22 +245,6 @@ def test_another_file_of_the_name_is_never_replaced(content, tmp_path, quick):
     assert (tmp_path / "model.gguf").read_bytes() == b"mine"
 
 
-def test_what_is_here_already_is_not_fetched(content, tmp_path, quick):
-    (tmp_path / "model.gguf").write_bytes(content)
-    with HostileServer(lambda _, reply: reply.file(content)).running() as server:
-        pulled = pull([order(server, content)], tmp_path, policy=quick)
-        assert server.requests == []
-    assert not pulled.new
-
-
-def test_a_file_with_the_right_checksum_that_is_no_model_does_not_stay(content, tmp_path, quick):
-    broken = content[: len(content) // 2]
-    honest = HostileServer(lambda _, reply: reply.file(broken))
-    with honest.running() as server, pytest.raises(ModelFileTruncated):
-        pull([order(server, broken)], tmp_path, policy=quick)
-    assert not [path for path in tmp_path.rglob("*") if path.is_file()]
-
-
 # ---- several files
 
 
@@ -291,15 +260,6 @@ def parts(tmp_path: Path) -> dict[str, bytes]:
 
 def serve_parts(parts: dict[str, bytes]) -> Callable[[Request, Reply], None]:
     return lambda request, reply: reply.file(parts[request.path[1:]])
-
-
-def test_a_split_model_arrives_whole(parts, tmp_path, quick):
-    folder = tmp_path / "models"
-    with HostileServer(serve_parts(parts)).running() as server:
-        orders = [spec_for_url(f"{server.url}/{name}", sha(data)) for name, data in parts.items()]
-        pulled = pull(orders, folder, policy=quick)
-    assert len(read_header(pulled.path).parts) == 2
-    assert pulled.verified
 
 
 def test_of_a_split_model_with_a_wrong_part_nothing_is_installed(parts, tmp_path, quick):

@@ -9,15 +9,15 @@ from deepseek_r1.catalogue.header_process import HeaderProcess
 from deepseek_r1.catalogue.known_models import known_models
 from deepseek_r1.catalogue.model_file import ModelFile, known_files
 from deepseek_r1.catalogue.recommendation import (
-    Standing,
     best_for_you,
+    choice_for,
+    is_good,
     ladder_of,
     ladder_text,
     loss_of,
     one_of_each,
     recommended,
     speed_and_loss,
-    standings,
 )
 from deepseek_r1.core.settings import LoadSettings
 from deepseek_r1.hardware.pressure import MemoryReading
@@ -125,12 +125,13 @@ def test_the_best_for_you_is_the_largest_that_runs_from_memory_and_is_quick(
 def test_each_budget_has_models_of_its_own_and_those_in_front_run_from_memory(
     files, budget_mib, first, others
 ):
-    opinions = standings(budget_mib)
+    choice = choice_for(budget_mib)
     listed = one_of_each(files(budget_mib, UNKNOWN), budget_mib)
-    front = [file for file in listed if opinions.get(file.known.id) is Standing.FIRST]
+    front = [file for file in listed if is_good(file, budget_mib)]
     in_memory = [each.known.name for each in front if each.forecast.fit is Fit.IN_MEMORY]
     assert sorted(in_memory) == sorted(first)
-    assert {each.known.name for each in listed if each.known.id in opinions} >= set(others)
+    behind = {*choice.also, *choice.experimental}
+    assert {each.known.name for each in listed if each.known.id in behind} >= set(others)
 
 
 def test_a_draft_model_counts_where_the_model_runs_from_the_disk_and_never_in_memory(ladder):

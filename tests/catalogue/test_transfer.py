@@ -328,14 +328,6 @@ def test_no_wrong_file_arrives(name, content, attempt, quick, tmp_path):
     assert "?" not in str(caught.value).replace("?download", "")  # every fact is filled in
 
 
-def test_a_compressed_answer_is_refused_before_it_is_read(content, attempt):
-    def script(request: Request, reply: Reply) -> None:
-        reply.file(content, extra=("Content-Encoding: gzip",))
-
-    with pytest.raises(SourceRefused, match="compressed"):
-        attempt(script)
-
-
 def test_bytes_that_are_sent_again_are_no_progress(content, quick, tmp_path):
     stop = Stop()
 

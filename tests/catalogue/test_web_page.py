@@ -94,11 +94,6 @@ def test_an_address_inside_the_users_network_is_refused_in_a_sentence(address):
     assert str(refused.value).endswith("was not read: the address is inside your own network.")
 
 
-def test_only_what_the_test_server_needs_is_permitted_to_a_test():
-    with pytest.raises(PageNotRead, match="inside your own network"):
-        fetched("http://127.0.0.2/", QUICK)
-
-
 @pytest.mark.parametrize(
     "address",
     ["ftp://example.org/", "file:///etc/passwd", "https://a@b.c/", "javascript:alert(1)",
@@ -193,13 +188,6 @@ def test_a_fetch_is_stopped_at_once(tmp_path: Path):
 
     with HostileServer(script).running() as server, pytest.raises(DownloadStopped):
         NetworkProcess().fetch_page(server.url, tmp_path / "page", QUICK, stop)
-
-
-def test_the_window_permits_no_address_of_this_computer(tmp_path: Path):
-    with sent(body=b"secret").running() as server, pytest.raises(PageNotRead) as refused:
-        NetworkProcess().fetch_page(server.url, tmp_path / "page", RetryPolicy())
-    assert not server.requests
-    assert "inside your own network" in str(refused.value)
 
 
 @pytest.mark.parametrize(

@@ -146,6 +146,11 @@ def test_plain_http_is_refused_without_the_switch_for_tests():
 def test_what_makes_no_sense_is_wrong_usage(arguments):
     done = run_here("models", "pull", *arguments)
     assert (done.returncode, done.stdout) == (2, "")
+    assert "Q9" not in arguments[0] or "Q4_K_M" in done.stderr, "the types of that model are named"
+
+
+def test_a_name_that_is_no_repository_is_wrong_usage():
+    assert run_here("models", "files", "../..").returncode == 2
 
 
 @pytest.mark.parametrize(
@@ -308,10 +313,3 @@ def test_the_files_of_a_known_model_are_priced_for_the_budget_and_two_of_them_na
         assert {each["fits"] for each in found["files"]} == {fits}
         assert all(each["drafted_tok_s"] == 0 for each in found["files"]) or not fits
     assert "Best that runs here: Q8_0" in found["advice"]
-
-
-def test_a_name_that_is_no_repository_is_wrong_usage():
-    assert run_here("models", "files", "../..").returncode == 2
-    done = run_here("models", "pull", "deepseek-r1-distill-qwen-7b/Q9_X")
-    assert done.returncode == 2
-    assert "Q4_K_M" in done.stderr, "the types of the catalogue's model are named"

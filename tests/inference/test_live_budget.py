@@ -8,7 +8,6 @@ from pathlib import Path
 import pytest
 
 from deepseek_r1 import CPUInference
-from deepseek_r1.catalogue.model_bill import model_bill
 from deepseek_r1.core.errors import EngineFailed
 from deepseek_r1.core.events import AnswerDelta
 from deepseek_r1.core.settings import LoadSettings
@@ -17,7 +16,7 @@ from deepseek_r1.formats.gguf import ModelHeader, read_header
 from deepseek_r1.inference import loading, process_share
 from deepseek_r1.memory import forecast
 from deepseek_r1.memory import plan as plan_module
-from deepseek_r1.memory.forecast import planned_share
+from deepseek_r1.memory.forecast import model_bill, planned_share
 from deepseek_r1.memory.meter import process_mib
 from deepseek_r1.memory.plan import ENGINE_RUNTIME_MIB, RENDERER_MIB, ProcessOverhead
 from deepseek_r1.weights import streamed_weights
@@ -168,7 +167,7 @@ def test_a_drive_that_was_gone_for_a_while_costs_only_the_answers_meanwhile(star
 @pytest.mark.integration
 def test_an_estimate_computes_the_residency_at_most_twice(starter, planned_mib):
     settings = LoadSettings(memory_budget=328, context_length=2048, swap_enabled=True)
-    assert model_bill(gguf, starter, settings, WINDOW_MIB).bill.streams
+    assert model_bill(gguf.read_header, starter, settings, WINDOW_MIB).bill.streams
     assert 1 <= len(planned_mib) <= 2
 
 

@@ -37,8 +37,7 @@ def show(qtbot: QtBot, chooser: ModelChooser, shown: int) -> None:
 
 def rows(chooser: ModelChooser) -> dict[str, tuple[str, str, str]]:
     """Size, fit and note of the rows, by their names."""
-    table = chooser.list.table
-    texts = [table.texts(file) for file in table.files]
+    texts = [chooser.list.texts(file) for file in chooser.list.files]
     return {name: (size, fit, note) for name, size, fit, note in texts}
 
 

@@ -7,13 +7,11 @@ from pathlib import Path
 
 import pytest
 from PySide6.QtCore import Qt
-from PySide6.QtWidgets import QApplication, QMessageBox
+from PySide6.QtWidgets import QMessageBox
 
 from deepseek_r1.catalogue import installed
 from deepseek_r1.catalogue.checksums import Stop
-from deepseek_r1.catalogue.download_spec import DownloadSpec
 from deepseek_r1.catalogue.model_file import Owner
-from deepseek_r1.catalogue.partial_file import STAGING, PartialFile
 from deepseek_r1.formats import gguf
 from r1desk.models import chooser_presenter
 from r1desk.models.widgets import detail_pane
@@ -23,7 +21,6 @@ from support.hostile_server import QUICK, HostileServer, hub_server, page
 from support.split import split
 from window.choosers import HERE, HUB, open_chooser, rows
 from window.mouse_and_keys import click, click_row, press_button
-from window.session_fixture import ready_session
 
 pytestmark = pytest.mark.usefixtures("no_proxy", "known_speed")
 
@@ -146,32 +143,6 @@ def test_a_click_loads_the_selected_file_and_closes_the_dialog(qtbot, files, min
     qtbot.waitUntil(lambda: ready.models.loaded_path == mine)
 
 
-def test_a_partial_download_of_last_time_is_listed_and_deleted(qtbot, own_profile):
-    folder = own_profile / "models"
-    folder.mkdir(parents=True)
-    spec = DownloadSpec("https://example.com/part.gguf", "part.gguf", "0" * 64, 50_000_000)
-    part = PartialFile(folder, spec)
-    part.resume(Stop())
-    part.write(b"GGUF" + bytes(9 << 20))
-    part.close()
-    with ready_session(qtbot, own_profile) as session:
-        listed = open_chooser(qtbot, session).downloads.list.rows
-        qtbot.waitUntil(lambda: "part.gguf" in listed)
-        row = listed["part.gguf"]
-        assert row.resume_button.isVisible()
-        assert row.status.text().startswith("Paused at 9 MB")
-        click(row.delete_button)
-        QApplication.activeModalWidget().reject()
-        assert list((folder / STAGING).glob("part.gguf.*"))
-        click(row.delete_button)
-        box = QApplication.activeModalWidget()
-        assert isinstance(box, QMessageBox)
-        assert "already downloaded" in box.text()
-        press_button(box, "Delete")
-        qtbot.waitUntil(lambda: "part.gguf" not in listed)
-        qtbot.waitUntil(lambda: not list((folder / STAGING).glob("part.gguf.*")))
-
-
 # ---- a repository -------------------------------------------------------------------------------
 
 
@@ -230,9 +201,8 @@ def test_a_click_downloads_and_verifies_the_selected_file(qtbot, ready, hub, ser
     with qtbot.waitSignal(ready.downloads.finished) as done:
         click(hub.pane.button)
     assert done.args[0].path.read_bytes() == model
-    listed = hub.downloads.list.rows
-    qtbot.waitUntil(lambda: bool(listed))
-    assert "checked" in next(iter(listed.values())).status.text()
+    (row,) = ready.window.downloads.rows.values()
+    assert "checked" in row.status.text()
 
 
 def test_the_parts_of_a_split_model_are_all_downloaded(qtbot, ready, hub, tmp_path):

@@ -188,6 +188,10 @@ def test_a_half_download_survives_a_restart_and_then_talks(
         assert row.isVisible()
         assert re.match(rf"Paused at (1\d|20) MB of {size}", row.status.text())
         assert len(server.requests) == 1  # nothing goes on by itself
+        click(row.delete_button)
+        box = QApplication.activeModalWidget()
+        assert "already downloaded" in box.text()
+        box.reject()
         row.resume_button.click()
         wait_state(qtbot, session.downloads, DownloadState.DONE)
         with qtbot.waitSignal(session.models.loaded) as loaded:
@@ -235,7 +239,7 @@ def test_a_failed_download_of_the_catalogue_can_be_had_from_another_host(session
     session.downloads._all[spec.file] = failed
     started: list[DownloadSpec] = []
 
-    def start(other: DownloadSpec, *, load_after: bool, draft: str) -> None:
+    def start(other: DownloadSpec, *, load_after: bool) -> None:
         started.append(other)
 
     monkeypatch.setattr(session.downloads, "start", start)

@@ -1,13 +1,11 @@
 """A model's draft model in the window: one click downloads it, and the model is loaded with it."""
 
-import hashlib
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from deepseek_r1.catalogue import download_spec
-from deepseek_r1.catalogue.download_spec import DownloadSpec
 from deepseek_r1.catalogue.hub_reference import HubHost
 from deepseek_r1.catalogue.known_models import KnownDraft, find_draft
 from deepseek_r1.core.settings import LoadSettings
@@ -68,6 +66,7 @@ def test_the_panel_downloads_it_and_the_model_is_loaded_with_it(
         wait_ready(qtbot, session)
         row = session.window.panel.load.draft_model
         assert row.offered.text() == "Download about 0.4 GB"
+        assert str(draft.origin) in row.offered.toolTip(), "its licence is stated there"
         row.offered.setFocus()
         with qtbot.waitSignal(session.downloads.finished):
             row.offered.click()
@@ -95,16 +94,3 @@ def test_a_draft_model_of_an_earlier_session_is_not_downloaded_again(
         with qtbot.waitSignal(session.models.loaded):
             click(row.offered)
         assert draft_of(session) == draft.file
-
-
-def test_a_model_that_was_downloaded_with_it_is_loaded_with_it(qtbot, ready, tmp_path, hub, draft):
-    content = tiny_llama(tmp_path / "model.gguf").read_bytes()
-    ready.downloads.policy = QUICK
-    with HostileServer(lambda _request, reply: reply.file(content)).running() as model:
-        order = DownloadSpec(f"{model.url}/{SEVEN}", SEVEN, hashlib.sha256(content).hexdigest())
-        ready.downloads.start_with_draft(order, download_spec.spec_for_draft(draft))
-        qtbot.waitUntil(lambda: ready.downloads.arrived(SEVEN) is not None)
-    with qtbot.waitSignal(ready.models.loaded):
-        click(ready.window.downloads.rows[SEVEN].load_button)
-    assert ready.models.path.name == SEVEN
-    assert draft_of(ready) == draft.file

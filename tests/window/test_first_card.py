@@ -7,7 +7,7 @@ import pytest
 from PySide6.QtWidgets import QApplication, QLabel, QPushButton, QScrollArea, QToolButton
 from pytestqt.qtbot import QtBot
 
-from deepseek_r1.catalogue.model_file import ModelFile, Origin
+from deepseek_r1.catalogue.model_file import ModelFile, Owner
 from deepseek_r1.core.i18n import tr, use_language
 from deepseek_r1.hardware.pressure import MemoryReading
 from r1desk.chat.messages.welcome import EXAMPLES, Welcome
@@ -118,7 +118,7 @@ def test_a_known_model_that_is_here_is_offered_for_use_and_the_list_of_models_is
     qtbot: QtBot, own_profile: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     path = tiny_llama(tmp_path / "here.gguf")
-    here = replace(offer(), path=path, real_path=path, origin=Origin.FOLDER, sources={})
+    here = replace(offer(), path=path, real_path=path, owner=Owner.FOLDER, sources={})
     monkeypatch.setattr(first_start_presenter, "find_files", lambda _forecaster, _: iter([(here,)]))
     with ready_session(qtbot, own_profile, first_start) as session:
         card = session.window.chat.welcome.card

@@ -32,11 +32,16 @@ def estimate(name, speed=SPEED, available_mib=0.0):
     return forecast.estimate_fit(model.header(file), SETTINGS, speed, available_mib)
 
 
-def test_a_small_model_fits() -> None:
-    small = estimate("deepseek-r1-distill-qwen-1.5b/Q4_K_M")
-    assert small.fit is forecast.Fit.IN_MEMORY
-    assert small.settings == SETTINGS
-    assert forecast.format_fit(small) == "fits · 9.4 tok/s"
+@pytest.mark.parametrize(
+    ("name", "speed", "said"),
+    [
+        ("deepseek-r1-distill-qwen-1.5b/Q4_K_M", SPEED, "fits · 9.4 tok/s"),
+        ("deepseek-r1-distill-qwen-7b/Q4_K_M", forecast.MachineSpeed(), "from the disk"),
+        ("deepseek-r1-distill-qwen-14b/Q8_0", SPEED, "too large for the budget"),
+    ],
+)
+def test_fit_and_speed_are_said_as_far_as_they_are_known(name, speed, said) -> None:
+    assert forecast.format_fit(estimate(name, speed)) == said
 
 
 def test_a_7b_runs_from_the_disk_and_says_how_fast() -> None:
@@ -73,17 +78,6 @@ def test_where_little_memory_is_free_the_larger_budget_holds_the_model_alone() -
     assert large.raised is not None
     assert large.raised.memory_budget == 4928
     assert large.raised_tok_s > 2 * large.tok_s
-
-
-def test_without_a_measurement_no_speed_is_claimed() -> None:
-    unknown = estimate("deepseek-r1-distill-qwen-7b/Q4_K_M", forecast.MachineSpeed())
-    assert forecast.format_fit(unknown) == "from the disk"
-
-
-def test_what_no_setting_helps_is_too_large() -> None:
-    huge = estimate("deepseek-r1-distill-qwen-14b/Q8_0")
-    assert huge.fit is forecast.Fit.TOO_LARGE
-    assert forecast.format_fit(huge) == "too large for the budget"
 
 
 def expected(name: str, memory_mib_s: float, threads: int = 2) -> float:

@@ -13,7 +13,6 @@ from pytestqt.qtbot import QtBot
 from deepseek_r1.catalogue import forecaster
 from deepseek_r1.catalogue.download_spec import find_known
 from deepseek_r1.catalogue.forecaster import Forecaster
-from deepseek_r1.catalogue.header_process import HeaderProcess
 from deepseek_r1.core import events
 from deepseek_r1.core.child_call import ChildCall
 from deepseek_r1.core.errors import ModelFileMissing, ModelFileUnreadable
@@ -163,35 +162,6 @@ def test_few_questions_are_answered_at_once(qtbot: QtBot, service: ForecastServi
     for answer in [service.ask(question) for _ in range(8)]:
         result_of(answer)
     assert max(most) <= module.AT_ONCE
-
-
-@pytest.fixture
-def read(monkeypatch: pytest.MonkeyPatch) -> list[Path]:
-    """The files that a header process has read."""
-    paths: list[Path] = []
-    read = HeaderProcess._read
-
-    def recorded(process: HeaderProcess, path: Path, *, embedding: bool) -> object:
-        paths.append(path)
-        return read(process, path, embedding=embedding)
-
-    monkeypatch.setattr(HeaderProcess, "_read", recorded)
-    return paths
-
-
-def bill(qtbot: QtBot, bills: BillReader, path: Path, settings: LoadSettings) -> object:
-    return result_of(bills.ask(path, settings, 100.0, measure_disk=False)).bill
-
-
-def test_other_settings_of_a_file_are_answered_from_the_header_that_is_known(qtbot, tmp_path, read):
-    bills, path = BillReader(), tiny_llama(tmp_path / "tiny.gguf")
-    short = bill(qtbot, bills, path, LoadSettings(context_length=256))
-    long = bill(qtbot, bills, path, LoadSettings(context_length=512))
-    assert long.total_mib > short.total_mib
-    assert read == [path]
-    tiny_llama(path, blocks=3)
-    bill(qtbot, bills, path, LoadSettings(context_length=512))
-    assert read == [path, path], "a file that has changed is another one"
 
 
 def test_a_file_that_cannot_be_read_is_a_failure_with_its_reason(qtbot, tmp_path):

@@ -10,8 +10,7 @@ from deepseek_r1.core import errors, events
 from deepseek_r1.core.settings import DraftMode, KVType, LoadSettings
 from deepseek_r1.host import protocol
 from deepseek_r1.host.protocol import EngineState, StateChanged
-from r1desk.models.chosen_templates import ChosenTemplate
-from r1desk.models.controller import ModelController
+from r1desk.models.controller import ChosenTemplate, ModelController
 from r1desk.models.refusal import Refusal, plain_way
 from r1desk.platform.tasks import Later
 from r1desk.preferences import Preferences
@@ -208,11 +207,8 @@ def test_a_chosen_template_is_remembered_for_its_model(one: Models) -> None:
 
 
 def test_each_model_keeps_its_own_draft_model(one: Models) -> None:
-    one.models.choose(TWO, Path("/models/draft.gguf"))
-    one.models.choose(ONE)  # meanwhile, the present one again
-    assert one.asked.settings.draft_model == ""
-    one.succeed()
-    one.models.choose(TWO, Path("/models/draft.gguf"))
+    one.load(TWO)
+    one.models.apply_draft(Path("/models/draft.gguf"))
     one.succeed()
     one.load(ONE)
     assert one.stored.load.draft_model == ""
@@ -324,7 +320,7 @@ def test_a_load_that_ends_after_another_was_chosen_leaves_the_chosen_one_on_its_
 def test_what_is_changed_during_a_load_is_in_force_after_it(one: Models) -> None:
     one.models.choose(TWO)
     one.models.live.set_threads(1, 1)
-    one.models.live.give_budget(3000)
+    one.models.live.set_budget(3000)
     assert one.engine.of_kind(protocol.SetThreadsRequest) == []
     one.succeed()
     (threads,) = one.engine.of_kind(protocol.SetThreadsRequest)

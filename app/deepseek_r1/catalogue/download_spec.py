@@ -1,6 +1,6 @@
 """A download: the file, its address, known size and checksum; its limits, progress and result."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
@@ -8,8 +8,8 @@ from typing import Annotated
 
 from pydantic import Field
 
-from deepseek_r1.catalogue.errors import ChecksumUnknown, ModelUnknown
-from deepseek_r1.catalogue.file_rules import checked_name, name_in_url
+from deepseek_r1.catalogue.errors import ChecksumUnknown, ModelUnknown, RepositoryWithoutModel
+from deepseek_r1.catalogue.file_rules import checked_name, name_in_url, part_of
 from deepseek_r1.catalogue.hub_reference import HubHost, HubReference, hosts_in_order
 from deepseek_r1.catalogue.known_models import (
     KnownDraft,
@@ -19,9 +19,14 @@ from deepseek_r1.catalogue.known_models import (
     find_draft,
     known_models,
 )
+from deepseek_r1.catalogue.outline import ModelOutline
+from deepseek_r1.core.i18n import tr
+from deepseek_r1.core.model_names import QUANTISATION
 
 USUAL_QUANTISATION = "Q4_K_M"
 SIZE_SLACK_BYTES = 64 << 10  # computed sizes differ from the real ones by a few kilobytes
+FileSize = Annotated[int, Field(ge=0, le=1 << 50)]
+RepositoryPath = Annotated[str, Field(max_length=1000)]
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +63,73 @@ class DownloadSpec:
             return total_bytes > 0
         slack = 0 if self.size_exact else SIZE_SLACK_BYTES
         return abs(total_bytes - self.size_bytes) <= slack
+
+
+@dataclass(frozen=True, slots=True)
+class HubFile:
+    """A file of a repository. `path` is its place there, `sha256` None where none is published."""
+
+    path: RepositoryPath
+    size_bytes: FileSize
+    sha256: Sha256 | None
+
+    @property
+    def name(self) -> str:
+        """The name without folders."""
+        return self.path.rpartition("/")[2]
+
+
+@dataclass(frozen=True, slots=True)
+class HubListing:
+    """The models of a repository, the smallest first, each with its one file or all its parts.
+
+    `outline` is None where it is unknown.
+    """
+
+    reference: HubReference
+    models: tuple[tuple[HubFile, ...], ...]
+    outline: ModelOutline | None
+
+    def specs(self, model: Iterable[HubFile]) -> tuple[DownloadSpec, ...]:
+        """The downloads of a model's files."""
+        place = self.reference
+        return tuple(
+            DownloadSpec(
+                place.host.file_url(place.repository, place.revision, each.path),
+                each.name,
+                each.sha256,
+                each.size_bytes,
+                size_exact=True,
+            )
+            for each in model
+        )
+
+    def choose(self) -> tuple[HubFile, ...]:
+        """The model that is meant: by file, type or the usual. Raises RepositoryWithoutModel.
+
+        Where type and file are named, the type finds a file that was renamed.
+        """
+        reference = self.reference
+        types = {model: quantisation_of(model[0].name) for model in self.models}
+        found = [each for each in types if any(file.path == reference.file for file in each)]
+        if not found and (reference.quantisation or not reference.file):
+            wanted = (reference.quantisation or USUAL_QUANTISATION).casefold()
+            found = [each for each, of_type in types.items() if of_type.casefold() == wanted]
+            if not found and not reference.quantisation and len(types) == 1:
+                found = list(types)
+        if not found:
+            known = ", ".join(of_type or each[0].name for each, of_type in types.items())
+            detail = tr("It has: {known}.", known=known[:500])
+            raise RepositoryWithoutModel(repository=reference.repository, detail=detail)
+        return found[0]
+
+
+def quantisation_of(name: str) -> str:
+    """The type in a file's name, for example Q4_K_M; empty where it has none."""
+    part = part_of(name)
+    stem = part[0] if part is not None else name.removesuffix(".gguf")
+    found = QUANTISATION.search(stem)
+    return found[1].upper() if found is not None else ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,7 +13,14 @@ from pydantic import AliasPath, BaseModel, Field, TypeAdapter, ValidationError
 
 from deepseek_r1.catalogue import http_source
 from deepseek_r1.catalogue.checksums import Stop
-from deepseek_r1.catalogue.download_spec import DownloadSpec, RetryPolicy
+from deepseek_r1.catalogue.download_spec import (
+    DownloadSpec,
+    FileSize,
+    HubFile,
+    HubListing,
+    RepositoryPath,
+    RetryPolicy,
+)
 from deepseek_r1.catalogue.errors import (
     FileNameUnusable,
     ProxyUnusable,
@@ -24,14 +31,12 @@ from deepseek_r1.catalogue.errors import (
 )
 from deepseek_r1.catalogue.file_rules import checked_name, part_of
 from deepseek_r1.catalogue.http_source import Interrupted, RangeGone, run_until_stopped
-from deepseek_r1.catalogue.hub_models import FileSize, HubFile, HubListing, HubModel, RepositoryPath
 from deepseek_r1.catalogue.hub_reference import HubHost, HubReference
 from deepseek_r1.catalogue.known_models import Sha256
 from deepseek_r1.catalogue.outline import ModelOutline, read_outline
 from deepseek_r1.core import log
 from deepseek_r1.core.errors import ModelRefused
 from deepseek_r1.core.i18n import tr
-from deepseek_r1.core.model_names import QUANTISATION
 
 MOST_LIST_BYTES = 4 << 20
 OUTLINE_BYTES = 64 << 10
@@ -91,14 +96,15 @@ def published_spec(spec: DownloadSpec, policy: RetryPolicy, stop: Stop) -> Downl
         return spec
     work = _list(spec.listed_in, policy, outline=False)
     listing = run_until_stopped(work, stop, spec.file)
-    published, *others = listing.specs(listing.choose(), accept_unverified=spec.accept_unverified)
+    published, *others = listing.specs(listing.choose())
     if others:  # the catalogue's file is in parts by now
         known = ", ".join(part.file for part in (published, *others))
         raise RepositoryWithoutModel(
             repository=spec.listed_in.repository, detail=tr("It has: {known}.", known=known[:500])
         )
+    published = replace(published, file=spec.file, accept_unverified=spec.accept_unverified)
     published.require_checkable()
-    return replace(published, file=spec.file)
+    return published
 
 
 async def _list(
@@ -114,7 +120,7 @@ async def _list(
             if not models:
                 detail = tr("None of its files is a GGUF model.")
                 raise RepositoryWithoutModel(repository=name, detail=detail)
-            found = await _outline(http, reference, models[0], policy) if outline else None
+            found = await _outline(http, reference, models[0][0], policy) if outline else None
     except Interrupted as error:
         raise RepositoryNotListed(
             repository=name, detail=http_source.sentence(error.detail)
@@ -149,7 +155,7 @@ def _parse_list(host: HubHost, data: bytes) -> list[HubFile]:
     ]
 
 
-def _models(files: Sequence[HubFile]) -> tuple[HubModel, ...]:
+def _models(files: Sequence[HubFile]) -> tuple[tuple[HubFile, ...], ...]:
     """Group the parts of split models; files with other kinds of names are left out."""
     groups: dict[str, list[HubFile]] = {}
     for file in files:
@@ -162,8 +168,10 @@ def _models(files: Sequence[HubFile]) -> tuple[HubModel, ...]:
         parts = tuple(sorted(group, key=lambda file: file.name))
         part = part_of(parts[0].name)
         if (part is None and len(parts) == 1) or (part is not None and part[2] == len(parts)):
-            found.append(HubModel(parts, quantisation_of(parts[0].name)))
-    return tuple(sorted(found, key=lambda model: (model.size_bytes, model.name)))
+            found.append(parts)
+    return tuple(
+        sorted(found, key=lambda parts: (sum(each.size_bytes for each in parts), parts[0].name))
+    )
 
 
 def _is_model(file: HubFile) -> bool:
@@ -175,19 +183,10 @@ def _is_model(file: HubFile) -> bool:
     return file.size_bytes > 0 and not any(word in lower for word in _NOT_MODELS)
 
 
-def quantisation_of(name: str) -> str:
-    """The type in a file's name, for example Q4_K_M; empty where it has none."""
-    part = part_of(name)
-    stem = part[0] if part is not None else name.removesuffix(".gguf")
-    found = QUANTISATION.search(stem)
-    return found[1].upper() if found is not None else ""
-
-
 async def _outline(
-    http: httpx2.AsyncClient, reference: HubReference, model: HubModel, policy: RetryPolicy
+    http: httpx2.AsyncClient, reference: HubReference, file: HubFile, policy: RetryPolicy
 ) -> ModelOutline | None:
     """The outline, or None: the files can be listed without it."""
-    file = model.files[0]
     url = reference.host.file_url(reference.repository, reference.revision, file.path)
     try:
         start = await http_source.fetch_start(http, url, file.name, policy, OUTLINE_BYTES)

@@ -20,7 +20,7 @@ from pydantic import BaseModel, Field, ValidationError
 from deepseek_r1.catalogue.download_spec import SIZE_SLACK_BYTES
 from deepseek_r1.catalogue.file_rules import files_of, part_of
 from deepseek_r1.catalogue.known_models import KnownFile, KnownModel, known_models
-from deepseek_r1.catalogue.model_file import ModelFile, Origin, Owner
+from deepseek_r1.catalogue.model_file import ModelFile, Owner
 from deepseek_r1.core.errors import ModelRefused
 from deepseek_r1.core.models_folders import models_dirs
 from deepseek_r1.core.paths import starter_model
@@ -46,26 +46,26 @@ def installed_models(
     """
     owners = {resolved(path): each for each in others if (path := each.path) is not None}
     found: dict[Path, ModelFile] = {}
-    for path, origin in _candidates(opened):
-        model = _describe(path, origin, owners.get(resolved(path)), read)
+    for path, owner in _candidates(opened):
+        model = _describe(path, owner, owners.get(resolved(path)), read)
         found.setdefault(model.real_path or path, model)
     for place, file in owners.items():
         if place not in found and file.path is not None:
-            model = _describe(file.path, Origin.OTHER_APP, file, read)
+            model = _describe(file.path, file.owner, file, read)
             if model.error is None:
                 found.setdefault(model.real_path or place, model)
     return tuple(found.values())
 
 
-def _candidates(opened: Iterable[Path]) -> Iterator[tuple[Path, Origin]]:
+def _candidates(opened: Iterable[Path]) -> Iterator[tuple[Path, Owner]]:
     starter = starter_model()
     if starter is not None:
-        yield starter, Origin.STARTER
+        yield starter, Owner.STARTER
     for folder in models_dirs():
         for path in model_files(folder):
-            yield path, Origin.FOLDER
+            yield path, Owner.FOLDER
     for path in opened:
-        yield path, Origin.OPENED
+        yield path, Owner.OPENED
 
 
 def model_files(folder: Path) -> tuple[Path, ...]:
@@ -91,8 +91,10 @@ def resolved(path: Path) -> Path:
         return path
 
 
-def _describe(path: Path, origin: Origin, file: ModelFile | None, read: HeaderSource) -> ModelFile:
-    owner = file.owner if file is not None else None
+def _describe(
+    path: Path, owner: Owner | None, file: ModelFile | None, read: HeaderSource
+) -> ModelFile:
+    """The file at a path; `file` is what another application says of it."""
     header, known, error = None, None, None
     try:
         header = read(path)
@@ -113,8 +115,7 @@ def _describe(path: Path, origin: Origin, file: ModelFile | None, read: HeaderSo
         known=known,
         path=path,
         real_path=resolved(path),
-        origin=origin,
-        owner=owner,
+        owner=file.owner if file is not None else owner,
         error=error,
     )
 

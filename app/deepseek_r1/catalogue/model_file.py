@@ -5,8 +5,13 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
 
-from deepseek_r1.catalogue.download_spec import DownloadSpec, default_source, spec_for_known
-from deepseek_r1.catalogue.hub_models import HubListing
+from deepseek_r1.catalogue.download_spec import (
+    DownloadSpec,
+    HubListing,
+    default_source,
+    quantisation_of,
+    spec_for_known,
+)
 from deepseek_r1.catalogue.known_models import (
     KnownDraft,
     KnownFile,
@@ -22,18 +27,12 @@ from deepseek_r1.memory.forecast import Fit, Forecast
 from deepseek_r1.memory.plan import preferred_context
 
 
-class Origin(StrEnum):
-    """The reason why a file of this computer is in the list."""
+class Owner(StrEnum):
+    """Whose a file of this computer is: ours, the user's, or another application's by its name."""
 
     STARTER = "starter"
-    FOLDER = "folder"
+    FOLDER = "R1 Desk"
     OPENED = "opened"
-    OTHER_APP = "other_app"  # used where it is
-
-
-class Owner(StrEnum):
-    """The application that keeps a file, or the folder of downloads. The value is its name."""
-
     LM_STUDIO = "LM Studio"
     JAN = "Jan"
     GPT4ALL = "GPT4All"
@@ -61,8 +60,7 @@ class ModelFile:
     forecast: Forecast | None = None
     path: Path | None = None
     real_path: Path | None = None  # without links
-    origin: Origin | None = None
-    owner: Owner | None = None  # another application
+    owner: Owner | None = None
     error: ErrorReport | None = None
 
     @property
@@ -135,21 +133,21 @@ def listed_files(listing: HubListing) -> tuple[ModelFile, ...]:
     """The models of a repository."""
     outline, host = listing.outline, listing.reference.host.name
     files = []
-    for model in listing.models:
-        header = None
+    for parts in listing.models:
+        name, size_bytes = parts[0].name, sum(part.size_bytes for part in parts)
+        quantisation, header, reads_all = quantisation_of(name), None, True
         if outline is not None:
-            header = outline.header(model.name, model.size_bytes, model.quantisation)
+            header = outline.header(name, size_bytes, quantisation)
+            reads_all = header.experts == outline.shape.experts
         files.append(
             ModelFile(
-                model.name.removesuffix(".gguf"),
-                model.name,
-                model.quantisation,
-                model.size_bytes,
+                name.removesuffix(".gguf"),
+                name,
+                quantisation,
+                size_bytes,
                 header,
-                reads_all=outline is None
-                or header is None
-                or header.experts == outline.shape.experts,
-                sources={host: tuple(listing.specs(model))},
+                reads_all=reads_all,
+                sources={host: listing.specs(parts)},
             )
         )
     return tuple(files)

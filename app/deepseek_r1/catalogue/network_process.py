@@ -19,6 +19,8 @@ from deepseek_r1.catalogue.checksums import Stop
 from deepseek_r1.catalogue.download_spec import (
     DownloadProgress,
     DownloadSpec,
+    HubFile,
+    HubListing,
     ProgressCallback,
     PulledModel,
     RetryPolicy,
@@ -31,7 +33,6 @@ from deepseek_r1.catalogue.errors import (
     RepositoryNotListed,
 )
 from deepseek_r1.catalogue.file_rules import checked_name
-from deepseek_r1.catalogue.hub_models import HubListing, HubModel
 from deepseek_r1.catalogue.hub_reference import HubReference
 from deepseek_r1.catalogue.known_models import Sha256
 from deepseek_r1.catalogue.outline import ModelOutline
@@ -117,14 +118,14 @@ class RepositoryListed(PipeMessage):
     """The models of the repository of a `ListRequest`."""
 
     kind: Literal["listed"] = "listed"
-    models: tuple[HubModel, ...]
+    models: tuple[Annotated[tuple[HubFile, ...], Field(min_length=1)], ...]
     outline: ModelOutline | None
 
     @model_validator(mode="after")
     def _check(self) -> RepositoryListed:
         try:
             for model in self.models:
-                for file in model.files:
+                for file in model:
                     checked_name(file.name)
         except FileNameUnusable as error:
             raise ValueError(error) from error

@@ -5,10 +5,9 @@ few bits to many.
 """
 
 from collections.abc import Sequence
-from enum import StrEnum
 from typing import Final
 
-from deepseek_r1.catalogue.known_models import KnownModel, catalogue, known_models
+from deepseek_r1.catalogue.known_models import Choice, KnownModel, catalogue, known_models
 from deepseek_r1.catalogue.model_file import ModelFile
 from deepseek_r1.core.i18n import N_, join_sentences, tr
 from deepseek_r1.memory.forecast import Fit, format_rate
@@ -28,24 +27,6 @@ LOSSES: Final = {
     "IQ2_XXS": 126.1, "F16": 0.0, "BF16": 0.0,
 }  # fmt: skip
 _R1_FAMILY: Final = "deepseek-r1"
-
-
-class Standing(StrEnum):
-    """The catalogue's opinion of a model for a budget."""
-
-    FIRST = N_("Recommended for your memory")
-    ALSO = N_("Good for some purposes, or slower")
-    EXPERIMENTAL = N_("Experimental")
-
-
-def standings(budget_mib: int) -> dict[str, Standing]:
-    """The models of the catalogue for this budget by their ids, the best first."""
-    choices = catalogue().choices
-    fitting = [each for each in choices if each.memory_gb * 1024 <= budget_mib]
-    choice = (fitting or choices)[-1 if fitting else 0]
-    return {
-        model: standing for standing in Standing for model in getattr(choice, standing.name.lower())
-    }
 
 
 def recommended(ladder: Sequence[ModelFile]) -> ModelFile | None:
@@ -89,12 +70,12 @@ def ladder_of(files: Sequence[ModelFile], model: KnownModel) -> list[ModelFile]:
 
 
 def one_of_each(files: Sequence[ModelFile], budget_mib: int) -> tuple[ModelFile, ...]:
-    """Each model of the catalogue with its recommended file; the best for you and for this first.
+    """Each model of the catalogue with its recommended file, the best for you and the good first.
 
     Where none of a model's files runs, it is the smallest.
     """
-    order = list(standings(budget_mib))
-    best = best_for_you(files)
+    choice, best = choice_for(budget_mib), best_for_you(files)
+    order = (*choice.first, *choice.also, *choice.experimental)
     found = [
         recommended(own) or min(own, key=lambda each: each.size_bytes or 0)
         for model in known_models()
@@ -106,6 +87,19 @@ def one_of_each(files: Sequence[ModelFile], budget_mib: int) -> tuple[ModelFile,
         return file is not best, order.index(name) if name in order else len(order)
 
     return tuple(sorted(found, key=place))
+
+
+def choice_for(budget_mib: int) -> Choice:
+    """The catalogue's models for a budget; for the smallest one, those of the least."""
+    choices = catalogue().choices
+    fitting = [each for each in choices if each.memory_gb * 1024 <= budget_mib]
+    return fitting[-1] if fitting else choices[0]
+
+
+def is_good(file: ModelFile, budget_mib: int) -> bool:
+    """Whether it is the file of a model that the catalogue puts in front for a budget, and runs."""
+    known = file.known
+    return known is not None and known.id in choice_for(budget_mib).first and _runs(file)
 
 
 def loss_of(quantisation: str) -> float | None:

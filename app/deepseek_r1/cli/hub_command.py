@@ -6,11 +6,10 @@ from typing import Any
 
 import click
 
-from deepseek_r1.catalogue.download_spec import RetryPolicy
+from deepseek_r1.catalogue.download_spec import HubListing, RetryPolicy
 from deepseek_r1.catalogue.errors import ReferenceUnusable
 from deepseek_r1.catalogue.forecaster import Forecaster
 from deepseek_r1.catalogue.header_process import HeaderProcess
-from deepseek_r1.catalogue.hub_models import HubListing
 from deepseek_r1.catalogue.hub_reference import HUB_HOSTS, HubReference, parse_reference
 from deepseek_r1.catalogue.known_models import known_models
 from deepseek_r1.catalogue.model_file import ModelFile, known_files, listed_files

@@ -15,9 +15,7 @@ from deepseek_r1.core.i18n import join_sentences, tr
 from deepseek_r1.core.settings import CacheStrategy, LoadSettings
 from deepseek_r1.formats.gguf import read_header
 from deepseek_r1.memory.advice import ITEM_NAMES, experts_text, speed_text
-from deepseek_r1.memory.forecast import estimate, planned_share
-from deepseek_r1.memory.load_plan import with_other_models
-from deepseek_r1.memory.plan import require_context
+from deepseek_r1.memory.forecast import model_bill
 
 
 @command("plan", tr("Show what a model would cost in memory. Nothing is loaded."))
@@ -29,10 +27,8 @@ def plan(*, file: Path | None, model: Path | None, load: LoadSettings, as_json: 
     """Show what a model would cost in memory. Nothing is loaded."""
     if file and model:
         raise WrongUsage(detail=tr("The model is given twice: {a} and {b}.", a=file, b=model))
-    header = read_header(o.chosen_model(file or model))
-    require_context(header, load)
-    share = with_other_models(planned_share(o.COMMAND_LINE_MIB), load, header)
-    estimated = estimate(header, load, share)
+    path = o.chosen_model(file or model)
+    estimated = model_bill(read_header, path, load, o.COMMAND_LINE_MIB)
     if as_json:
         console.result_json(plan_report(estimated.bill, estimated.advice.text))
     else:

@@ -126,7 +126,8 @@ def _hub_specs(order: _Order) -> list[DownloadSpec]:
     if order.sha256 or order.name:
         raise WrongUsage(detail=tr("A repository is pulled without --name and --sha256."))
     listing = list_hub(first, order.source, order.quantisation)
-    return listing.specs(listing.choose(), accept_unverified=order.accept_unverified)
+    specs, accepts = listing.specs(listing.choose()), order.accept_unverified
+    return [replace(spec, accept_unverified=accepts) for spec in specs]
 
 
 def _specs(order: _Order) -> list[DownloadSpec]:

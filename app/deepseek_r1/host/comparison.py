@@ -17,7 +17,6 @@ from pathlib import Path
 from queue import SimpleQueue
 
 from deepseek_r1.catalogue.header_process import HeaderProcess
-from deepseek_r1.catalogue.model_bill import model_bill
 from deepseek_r1.core import log
 from deepseek_r1.core.errors import EngineFailed, ErrorReport, R1Error, WrongUsage
 from deepseek_r1.core.events import Bill, Event
@@ -30,6 +29,7 @@ from deepseek_r1.host.client import EngineClient
 from deepseek_r1.host.protocol import SetThreadsRequest
 from deepseek_r1.memory import meter
 from deepseek_r1.memory.advice import too_small
+from deepseek_r1.memory.forecast import model_bill
 
 
 @dataclass(frozen=True, slots=True)
@@ -238,7 +238,7 @@ def plan(candidates: Sequence[Candidate], budget_mib: int, window_mib: float) ->
             settings = each.load.model_copy(update={"memory_budget": budget_mib})
             try:
                 found = model_bill(
-                    headers, Path(each.model), settings, window_mib, measure_disk=False
+                    headers.read_header, Path(each.model), settings, window_mib, measure_disk=False
                 )
                 if not found.bill.fits:
                     raise too_small(found.bill, budget_mib, found.advice.text)

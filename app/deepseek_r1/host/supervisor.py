@@ -20,7 +20,6 @@ from pathlib import Path
 from typing import Any
 
 from deepseek_r1.catalogue.header_process import HeaderProcess
-from deepseek_r1.catalogue.model_bill import checked_load
 from deepseek_r1.core import frames, log
 from deepseek_r1.core.child_process import (
     ChildProcess,
@@ -56,7 +55,8 @@ from deepseek_r1.host.engine_session import (
 )
 from deepseek_r1.host.protocol import EngineState, HostEvent, RestartRequest, StateChanged
 from deepseek_r1.host.request_queue import QueueOutput, RequestQueue
-from deepseek_r1.memory.load_plan import LoadPlan
+from deepseek_r1.memory.forecast import planned_share
+from deepseek_r1.memory.load_plan import LoadPlan, plan_load, read_other_models
 
 SHUTDOWN_S = protocol.SAVE_PROMPTS_S + 1.0  # for a process to end by itself
 
@@ -218,9 +218,7 @@ class Supervisor:
         found: LoadPlan | ErrorReport
         try:
             with HeaderProcess() as headers:
-                found = checked_load(
-                    headers, Path(load.path), load.settings, load.window_mib, load.chat_template
-                )
+                found = checked_load(headers, load)
         except R1Error as error:
             found = error.report()
         except Exception as error:  # noqa: BLE001 - a load that nobody answers would wait for ever
@@ -355,6 +353,14 @@ class Supervisor:
         if self._running is None or self._running.session.lost:
             return EngineState.STOPPED
         return self._queue.activity if self._running.session.ready else EngineState.STARTING
+
+
+def checked_load(headers: HeaderProcess, load: protocol.LoadRequest) -> LoadPlan:
+    """The plan of a load. Raises what the load would before it opens the model's files."""
+    settings = load.settings
+    header = headers.read_loadable(Path(load.path), settings.draft_model, load.chat_template)
+    others = read_other_models(settings, header, headers.read_header)
+    return plan_load(header, settings, planned_share(load.window_mib), others)
 
 
 def _restarted() -> EngineFailed:

@@ -13,6 +13,7 @@ from collections import Counter
 from dataclasses import dataclass, replace
 from enum import StrEnum
 from math import ceil
+from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -27,13 +28,20 @@ from deepseek_r1.hardware import cpu
 from deepseek_r1.hardware.read_speed import read_speed_mib_s
 from deepseek_r1.memory.advice import Advice, advise, speed_text
 from deepseek_r1.memory.cost_model import token_weights_bytes
-from deepseek_r1.memory.load_plan import EXPECTED_DRAFT_TOKENS, EXPECTED_TOKENS_PER_PASS
+from deepseek_r1.memory.load_plan import (
+    EXPECTED_DRAFT_TOKENS,
+    EXPECTED_TOKENS_PER_PASS,
+    Read,
+    with_other_models,
+)
 from deepseek_r1.memory.plan import (
     AUTOMATIC_SHARE,
     AUTOMATIC_SPARE,
     ENGINE_RUNTIME_MIB,
     ProcessOverhead,
     plan,
+    require_context,
+    with_context,
 )
 from deepseek_r1.weights.residency import expert_layers, slice_read_bytes
 
@@ -133,6 +141,19 @@ def estimate(
             }
         )
     return Estimate(bill, advice_with_speed(advice, disk_mib_s, compute_s))
+
+
+def model_bill(
+    read: Read, path: Path, settings: LoadSettings, window_mib: float, *, measure_disk: bool = True
+) -> Estimate:
+    """The bill of a file that is not loaded, and the nearest settings that fit.
+
+    `read` reads headers, `window_mib` is the caller's own memory. Raises ModelRefused.
+    """
+    header = read(path)
+    share = with_other_models(planned_share(window_mib), settings, header, read)
+    require_context(header, with_context(header, settings, share))
+    return estimate(header, settings, share, measure_disk=measure_disk)
 
 
 def advice_with_speed(advice: Advice, disk_mib_s: float, compute_s: float) -> Advice:

@@ -14,7 +14,6 @@ from typing import Any
 from PySide6.QtCore import QObject, QThread, QTimer, Signal, Slot
 
 from deepseek_r1.catalogue.header_process import HeaderProcess
-from deepseek_r1.catalogue.model_bill import model_bill
 from deepseek_r1.core import log
 from deepseek_r1.core.errors import ModelFileUnreadable
 from deepseek_r1.core.events import AnswerDelta, Bill, Event, ModelLoaded, ThinkingDelta
@@ -23,7 +22,7 @@ from deepseek_r1.host import protocol
 from deepseek_r1.host.comparison import Comparison
 from deepseek_r1.host.protocol import EngineState, HostEvent, RestartRequest, StateChanged
 from deepseek_r1.host.supervisor import Supervisor
-from deepseek_r1.memory.forecast import Estimate
+from deepseek_r1.memory.forecast import Estimate, model_bill
 from r1desk.platform.background_thread import ask_in_background
 from r1desk.platform.tasks import Later
 
@@ -125,7 +124,7 @@ class BillReader:
     def ask(
         self, path: Path, settings: LoadSettings, window_mib: float, *, measure_disk: bool = True
     ) -> Later[Estimate]:
-        """Ask for the `Estimate` of a file with these settings; see `catalogue.model_bill`."""
+        """Ask for the `Estimate` of a file with these settings."""
         return ask_in_background(self._bill, path, settings, window_mib, measure_disk)
 
     def with_disk_speed(self, bill: Bill) -> Bill:
@@ -147,7 +146,7 @@ class BillReader:
                 raise ModelFileUnreadable(path=str(path), detail="")
             try:
                 found = model_bill(
-                    self._process, path, settings, window_mib, measure_disk=measure_disk
+                    self._process.read_header, path, settings, window_mib, measure_disk=measure_disk
                 )
             finally:
                 self._process.close()

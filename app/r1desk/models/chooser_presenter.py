@@ -1,27 +1,29 @@
 """Connects the chooser with the model's controller, the forecasts, the hubs and the trash."""
 
-from collections.abc import Callable, Sequence
-from functools import partial
+from collections.abc import Sequence
 from pathlib import Path
 
 from PySide6.QtCore import QFile, QObject, Slot
 
 from deepseek_r1.catalogue.checksums import Stop, forget
-from deepseek_r1.catalogue.download_spec import RetryPolicy
 from deepseek_r1.catalogue.errors import FileNameUnusable, ReferenceUnusable
 from deepseek_r1.catalogue.file_rules import files_of
 from deepseek_r1.catalogue.hub_reference import HubHost, HubReference, parse_reference
 from deepseek_r1.catalogue.installed import resolved
-from deepseek_r1.catalogue.known_models import find_draft
 from deepseek_r1.catalogue.model_file import ModelFile
 from deepseek_r1.core import log
 from deepseek_r1.core.errors import R1Error
 from deepseek_r1.core.i18n import N_, tr, trn
 from r1desk.models.controller import ModelController
 from r1desk.models.downloads import ON_ITS_WAY, Downloads
-from r1desk.models.file_lists import file_at, find_files, free_models_bytes, list_repository
 from r1desk.models.file_texts import Present
-from r1desk.models.forecast_service import ForecastService
+from r1desk.models.forecast_service import (
+    ForecastService,
+    file_at,
+    find_files,
+    free_models_bytes,
+    list_repository,
+)
 from r1desk.models.widgets.chooser import ModelChooser
 from r1desk.platform.background_thread import ask_in_background
 from r1desk.platform.tasks import Tasks, newest_task, report_of, task
@@ -52,15 +54,17 @@ def delete_file(file: Path) -> None:
     forget(file)
 
 
-def _removed(remove: Callable[[Path], None], text: str, found: ModelFile) -> str:
+def _removed(found: ModelFile, for_good: bool) -> str:
     """Remove all of a model's files; returns the sentence on it. Raises FileNotRemoved."""
     try:
         for file in files_of(found.path) if found.path is not None else ():
-            remove(file)
+            (delete_file if for_good else move_to_trash)(file)
     except OSError as error:
         log.models.warning("not moved or deleted: %s", error)
         raise FileNotRemoved(name=found.name, detail=error.strerror or str(error)) from error
-    return tr(text, name=found.name)
+    if for_good:
+        return tr("{name} was deleted.", name=found.name)
+    return tr("{name} is in the trash.", name=found.name)
 
 
 class ChooserPresenter(QObject):
@@ -70,29 +74,28 @@ class ChooserPresenter(QObject):
         self,
         chooser: ModelChooser,
         models: ModelController,
+        downloads: Downloads,
         forecasts: ForecastService,
         recent: Sequence[str],
     ) -> None:
         super().__init__(chooser)
         self.chooser, self._models, self._forecasts = chooser, models, forecasts
+        self._downloads = downloads
         self._opened = [Path(path) for path in recent]
         self._files: tuple[ModelFile, ...] = ()
-        self._arriving: frozenset[str] = frozenset()
-        self.policy = RetryPolicy()
         self.tasks = Tasks(self)
         self._hub_tasks = Tasks(self, self._refuse)
         pane = chooser.pane
         pane.use_requested.connect(self._use)
-        pane.budget_requested.connect(models.live.give_budget)
+        pane.download_requested.connect(downloads.start)
         pane.unload_button.clicked.connect(models.unload)
-        in_trash, deleted = N_("{name} is in the trash."), N_("{name} was deleted.")
-        pane.trash_requested.connect(partial(self._carry_out, move_to_trash, in_trash))
-        pane.delete_requested.connect(partial(self._carry_out, delete_file, deleted))
+        pane.remove_requested.connect(self._remove)
         chooser.file_button.clicked.connect(self._on_file)
         chooser.list_requested.connect(self._on_list)
         chooser.finished.connect(self._hub_tasks.cancel_all)
         for signal in (models.loaded, models.load_failed, models.gone, models.load_started):
             signal.connect(self._show_present)
+        downloads.finished.connect(self.look_again)
         self._show_present()
         self.look_again()
 
@@ -116,25 +119,14 @@ class ChooserPresenter(QObject):
 
     def _present(self) -> Present:
         chosen, loaded = self._models.path, self._models.loaded_path
-        here = (each.file for each in self._files if each.path is not None)
+        arriving = (each.spec.file for each in self._downloads.items if each.state in ON_ITS_WAY)
         return Present(
-            chosen and resolved(chosen),
-            loaded and resolved(loaded),
-            self._arriving,
-            frozenset(draft.id for name in here if (draft := find_draft(name)) is not None),
+            chosen and resolved(chosen), loaded and resolved(loaded), frozenset(arriving)
         )
 
     @Slot()
     def _show_present(self) -> None:
         self.chooser.show_present(self._present())
-
-    def show_downloads(self, downloads: Downloads) -> None:
-        """Show these, and what is on its way in the list."""
-        self.chooser.downloads.show_downloads(downloads.items)
-        arriving = (each.spec.file for each in downloads.items if each.state in ON_ITS_WAY)
-        before, self._arriving = self._arriving, frozenset(arriving)
-        if before != self._arriving:
-            self._show_present()
 
     @Slot(Path)
     def _use(self, path: Path) -> None:
@@ -147,10 +139,9 @@ class ChooserPresenter(QObject):
             self._use(Path(path))
 
     @task
-    async def _carry_out(self, remove: Callable[[Path], None], text: str, found: ModelFile) -> None:
+    async def _remove(self, found: ModelFile, for_good: bool) -> None:
         try:
-            removed = await ask_in_background(_removed, remove, text, found)
-            notice = Notice(removed, Level.INFO)
+            notice = Notice(await ask_in_background(_removed, found, for_good), Level.INFO)
         except FileNotRemoved as refused:
             notice = Notice(str(refused))
         self.look_again()
@@ -162,7 +153,7 @@ class ChooserPresenter(QObject):
     def _on_list(self, text: str, host: HubHost) -> None:
         self._hub_tasks.cancel_all()
         try:
-            found = parse_reference(text, host, loopback=self.policy.loopback_http)
+            found = parse_reference(text, host, loopback=self._downloads.policy.loopback_http)
             if isinstance(found, str):
                 self._show_listed((file_at(found),), "", found.split("/")[2])
             else:
@@ -175,7 +166,7 @@ class ChooserPresenter(QObject):
         place = reference.host.origin.partition("//")[2]
         self.chooser.show_hub_note(tr("Connecting to {host}…", host=place))
         stop = Stop()
-        answers = self._forecasts.ask(list_repository, reference, self.policy, stop)
+        answers = self._forecasts.ask(list_repository, reference, self._downloads.policy, stop)
         try:
             async for files, wanted in answers:
                 self._show_listed(files, wanted, reference.repository)

@@ -1,5 +1,6 @@
 """Chooses, loads, unloads and remembers the model: between window, preferences and engine."""
 
+from dataclasses import dataclass
 from pathlib import Path
 
 from PySide6.QtCore import QObject, Signal, Slot
@@ -11,7 +12,6 @@ from deepseek_r1.core.paths import STARTER_NAME, starter_model
 from deepseek_r1.core.settings import DraftMode, LoadSettings
 from deepseek_r1.host.protocol import EngineState, LoadRequest, UnloadRequest
 from r1desk.engine.engine_bridge import EngineBridge, EngineRequest
-from r1desk.models.chosen_templates import ChosenTemplate, ChosenTemplates
 from r1desk.models.live_settings import LiveSettings
 from r1desk.models.refusal import Refusal, with_draft_model
 from r1desk.platform.helper_processes import window_and_helpers_mib
@@ -19,6 +19,51 @@ from r1desk.platform.tasks import Tasks, newest_task
 from r1desk.preferences import OwnSettings, Preferences
 
 RECENT_MODELS = 8
+
+
+@dataclass(frozen=True, slots=True)
+class ChosenTemplate:
+    """A name from the list, or a template's source and its file's name; empty for automatic."""
+
+    template: str = ""
+    file_name: str = ""
+
+
+class ChosenTemplates:
+    """The chat templates that were chosen for models, and the one that a load is trying."""
+
+    def __init__(self, preferences: Preferences) -> None:
+        self._preferences = preferences
+        self._tried: tuple[Path, ChosenTemplate] | None = None
+
+    def try_out(self, path: Path, chosen: ChosenTemplate) -> None:
+        """Use another template for the next load of this model."""
+        self._tried = (path, chosen)
+
+    def of(self, path: Path) -> ChosenTemplate:
+        """Return the choice that a load of this model uses."""
+        if self._tried is not None and self._tried[0] == path:
+            return self._tried[1]
+        return ChosenTemplate(
+            self._preferences.chat_templates.get(str(path), ""),
+            self._preferences.chat_template_files.get(str(path), ""),
+        )
+
+    def accept(self, path: Path) -> None:
+        """Remember the choice with which this model has loaded."""
+        chosen = self.of(path)
+        self._tried = None
+        for known, value in (
+            (self._preferences.chat_templates, chosen.template),
+            (self._preferences.chat_template_files, chosen.file_name),
+        ):
+            known.pop(str(path), None)
+            if value:
+                known[str(path)] = value
+
+    def discard(self) -> None:
+        """Forget the choice with which a load has failed."""
+        self._tried = None
 
 
 class ModelController(QObject):
@@ -132,12 +177,9 @@ class ModelController(QObject):
         if self.current is None and not self.loading:
             self.load_chosen()
 
-    def choose(self, path: Path, draft_model: Path | None = None) -> None:
-        """Load another model, with `draft_model` or its own one; remembered once it has loaded."""
-        settings = self.settings_of(path)
-        if draft_model is not None:
-            settings = with_draft_model(settings, str(draft_model))
-        self.load(path, settings)
+    def choose(self, path: Path) -> None:
+        """Load another model; remembered once it has loaded."""
+        self.load(path, self.settings_of(path))
 
     def use(self, path: str) -> bool:
         """Load this model unless it answers next, or none is named; False where it has gone."""

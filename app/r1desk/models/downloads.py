@@ -53,7 +53,6 @@ class Download:
     progress: DownloadProgress
     part_bytes: int = 0  # here already; while these are checked, the progress is from 0 again
     load_after: bool = False  # it is loaded as soon as it is done
-    draft: str = ""  # the file of the draft model that was requested with it
     path: Path | None = None
     report: ErrorReport | None = None
     folder: Path = Path()
@@ -91,11 +90,7 @@ class Downloads(QObject):
     async def find_files(self) -> None:
         """Find the files of earlier sessions; partial ones stay paused until resumed."""
         folders = dict.fromkeys((self.folder, *models_dirs()))
-
-        def found() -> Sequence[_Found]:
-            return [(each, partial_file.unfinished(each), model_files(each)) for each in folders]
-
-        for folder, unfinished, models in await ask_in_background(found):
+        for folder, unfinished, models in await ask_in_background(_found_in, tuple(folders)):
             for spec, done in unfinished:
                 paused = _download(spec, folder, DownloadState.PAUSED, done)
                 self._all.setdefault(spec.file, paused)
@@ -103,11 +98,8 @@ class Downloads(QObject):
                 self._arrived.setdefault(path.name, path)
         self.changed.emit()
 
-    def start(self, spec: DownloadSpec, *, load_after: bool = False, draft: str = "") -> None:
-        """Queue a file. A paused or failed download goes on.
-
-        `draft` is the file of the draft model that was requested with a model.
-        """
+    def start(self, spec: DownloadSpec, *, load_after: bool = False) -> None:
+        """Queue a file. A paused or failed download goes on."""
         known = self._all.get(spec.file)
         if known is not None and known.state in ON_ITS_WAY:
             return
@@ -115,7 +107,7 @@ class Downloads(QObject):
         folder = known.folder if known is not None and done else self.folder
         self._all.pop(spec.file, None)  # to the end of the queue
         new = _download(spec, folder, DownloadState.QUEUED, done)
-        self._all[spec.file] = replace(new, load_after=load_after, draft=draft)
+        self._all[spec.file] = replace(new, load_after=load_after)
         self._next()
         self.changed.emit()
 
@@ -132,13 +124,7 @@ class Downloads(QObject):
         """Continue a paused or failed download."""
         if file in self._all:
             known = self._all[file]
-            self.start(known.spec, load_after=known.load_after, draft=known.draft)
-
-    def start_with_draft(self, spec: DownloadSpec, draft: DownloadSpec | None) -> None:
-        """Queue a model behind its draft model, so that both can be loaded when it is done."""
-        if draft is not None:
-            self.start(draft)
-        self.start(spec, draft=draft.file if draft is not None else "")
+            self.start(known.spec, load_after=known.load_after)
 
     def arrived(self, file: str) -> Path | None:
         """Where a file is that was downloaded, now or in an earlier session."""
@@ -209,6 +195,10 @@ class Downloads(QObject):
         elif download.state is DownloadState.DONE:
             self.finished.emit(download)
         self._next()
+
+
+def _found_in(folders: Sequence[Path]) -> list[_Found]:
+    return [(each, partial_file.unfinished(each), model_files(each)) for each in folders]
 
 
 def _download(spec: DownloadSpec, folder: Path, state: DownloadState, done: int) -> Download:

@@ -12,11 +12,15 @@ from r1desk.chat.feature import ChatFeature
 from r1desk.features import Feature, Services
 from r1desk.models.controller import ModelController
 from r1desk.models.downloads import Downloads
-from r1desk.models.downloads_presenter import DownloadPresenter
 from r1desk.models.first_start_presenter import FirstStartPresenter
 from r1desk.models.forecast_service import ForecastService
 from r1desk.models.pill_presenter import PillPresenter, RecentModels
-from r1desk.models.presenter import ModelPresenter, ModelsWindow, TemplatePresenter
+from r1desk.models.presenter import (
+    DownloadPresenter,
+    ModelPresenter,
+    ModelsWindow,
+    TemplatePresenter,
+)
 from r1desk.platform.background_thread import ask_in_background
 
 MINUTE_MS = 60_000
@@ -95,17 +99,17 @@ class ModelsFeature(Feature[ModelsWindow]):
         self._window = window
         models, recent, chat = self.controller, self.recent, self._chat.controller
         engine, preferences = self._services.engine, self._services.preferences
-        presenter = ModelPresenter(window, models, preferences, recent.forecasts)
+        presenter = ModelPresenter(
+            window, models, self.downloads, preferences, forecasts=recent.forecasts
+        )
         for signal in (window.models_action.triggered, window.model_pill.choose_requested):
             signal.connect(presenter.choose)
         window.model_dropped.connect(models.choose)
-        downloads = DownloadPresenter(window, self.downloads, models, chat, engine)
-        presenter.chooser_opened.connect(downloads.follow)
         self.presenters = [
             presenter,
             TemplatePresenter(window.composer.template, window.notices, models),
             PillPresenter(window.model_pill, models, recent, engine),
-            downloads,
+            DownloadPresenter(window, self.downloads, models, chat, engine),
             FirstStartPresenter(
                 window.chat.welcome,
                 models,

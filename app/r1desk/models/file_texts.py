@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from deepseek_r1.catalogue.known_models import KnownModel, Thinking, family_of
-from deepseek_r1.catalogue.model_file import ModelFile, Origin, Owner
+from deepseek_r1.catalogue.model_file import ModelFile, Owner
 from deepseek_r1.core.events import Bill, BillItem
 from deepseek_r1.core.i18n import join_sentences, tr
 from deepseek_r1.core.units import format_mib, format_part, format_size
@@ -24,7 +24,6 @@ class Present:
     chosen: Path | None = None
     loaded: Path | None = None
     arriving: Collection[str] = ()
-    drafts: Collection[str] = ()  # the ids of draft models that are here
 
     def is_loaded(self, file: ModelFile) -> bool:
         """True for the file of the loaded model."""
@@ -111,19 +110,17 @@ def _of_family(model: KnownModel) -> Iterator[str]:
 
 def owner_text(file: ModelFile) -> str:
     """The name of the owner of a file of this computer."""
-    if file.owner is not None:
-        return tr("Downloads folder") if file.owner is Owner.DOWNLOADS else file.owner.value
-    return {
-        Origin.STARTER: tr("built in"),
-        Origin.FOLDER: "R1 Desk",
-        Origin.OPENED: tr("opened by you"),
-        Origin.OTHER_APP: tr("another app"),
-    }[file.origin or Origin.OTHER_APP]
+    named = {
+        Owner.STARTER: tr("built in"),
+        Owner.OPENED: tr("opened by you"),
+        Owner.DOWNLOADS: tr("Downloads folder"),
+    }
+    return named.get(file.owner, file.owner) if file.owner is not None else ""
 
 
 def why_kept(file: ModelFile, *, loaded: bool) -> str:
     """The reason why a file cannot be deleted here; empty where it can."""
-    if file.origin is Origin.STARTER:
+    if file.owner is Owner.STARTER:
         return tr("Built in")
     if file.owner is Owner.OLLAMA:
         return tr(
@@ -134,9 +131,9 @@ def why_kept(file: ModelFile, *, loaded: bool) -> str:
 
 def deletion_note(file: ModelFile) -> str:
     """The effect of deleting a file for its owner."""
-    if file.owner is None and file.origin is Origin.FOLDER:
+    if file.owner is Owner.FOLDER:
         return tr("It is in the models folder.")
-    if file.owner is Owner.DOWNLOADS or file.owner is None:
+    if file.owner in (Owner.DOWNLOADS, Owner.OPENED, None):
         return tr("It is outside the models folder.")
     return tr("{owner} will no longer have this model either.", owner=file.owner.value)
 

@@ -15,7 +15,7 @@ from r1desk.chat.values.intents import ReturnToComposer
 from r1desk.features import Presenter, Services
 from r1desk.models.controller import ModelController
 from r1desk.models.downloads import Downloads
-from r1desk.models.file_lists import find_files, free_models_bytes
+from r1desk.models.forecast_service import find_files, free_models_bytes
 from r1desk.models.presenter import ModelPresenter
 from r1desk.models.widgets.first_start_card import FirstStartCard
 from r1desk.platform.background_thread import ask_in_background

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from functools import partial
 from typing import TYPE_CHECKING
 
 from PySide6.QtCore import QObject, Signal, Slot
@@ -28,7 +26,6 @@ class LiveSettings(QObject):
     planned = Signal(object, str, object)  # Bill, advice, and the LoadSettings that fit or None
     plan_failed = Signal(ErrorReport)
     budget_moved = Signal(object)  # events.ModelLoaded with the bill of the changed budget
-    budget_given = Signal(int)  # MiB, with a model or by an offer: the panel shows it
 
     def __init__(
         self, models: ModelController, engine: EngineBridge, preferences: Preferences
@@ -38,7 +35,8 @@ class LiveSettings(QObject):
         self.tasks = Tasks(self)
         self._budget_changes = False  # the user's, not yet in force
         self._reduction_mib = 0.0
-        self._during_load: dict[type, Callable[[], None]] = {}  # by request, for the load's end
+        self._threads: tuple[int, int] | None = None  # chosen during a load, for its end
+        self._budget_mib: int | None = None  # the same
         engine.event_received.connect(self._on_event)
         models.load_started.connect(self._on_load_started)
         models.loaded.connect(self._on_loaded)
@@ -69,23 +67,16 @@ class LiveSettings(QObject):
         """Change the threads at once, also while an answer is written."""
         self._models.keep_settings(threads=threads, threads_prefill=threads_prefill)
         if self._models.loading:
-            change = partial(self.set_threads, threads, threads_prefill)
-            self._during_load[SetThreadsRequest] = change
+            self._threads = threads, threads_prefill
         elif self._models.current is not None:
             self._engine.submit(SetThreadsRequest, threads=threads, threads_prefill=threads_prefill)
 
     # ---- the budget -------------------------------------------------------------------------
 
-    def give_budget(self, memory_budget: int) -> None:
-        """Change the budget, in MiB, from elsewhere than the panel, for this and later loads."""
-        self._models.keep_settings(memory_budget=memory_budget)
-        self.budget_given.emit(memory_budget)
-        self.set_budget(memory_budget)
-
     def set_budget(self, memory_budget: int) -> None:
         """Change the budget, in MiB, of a model that runs from the disk at once."""
         if self._models.loading:
-            self._during_load[SetBudgetRequest] = partial(self.set_budget, memory_budget)
+            self._budget_mib = memory_budget
         if self._models.current is None or self._models.loading:
             return
         self._change_budget(memory_budget)
@@ -151,6 +142,9 @@ class LiveSettings(QObject):
     @Slot()
     def _on_load_ended(self) -> None:
         """What was chosen meanwhile holds for the model that is loaded now, if there is one."""
-        changes, self._during_load = self._during_load, {}
-        for change in changes.values():
-            change()
+        threads, budget_mib = self._threads, self._budget_mib
+        self._threads = self._budget_mib = None
+        if threads is not None:
+            self.set_threads(*threads)
+        if budget_mib is not None:
+            self.set_budget(budget_mib)

@@ -1,30 +1,35 @@
-"""Connects the model controller with the chooser, the notices and the button for templates."""
+"""Connects models and downloads with the chooser, the notices, the lists and the templates."""
 
 from functools import partial
 from pathlib import Path
 
 from PySide6.QtCore import QTimer, Signal, Slot
 from PySide6.QtGui import QAction
-from PySide6.QtWidgets import QFileDialog, QMainWindow
+from PySide6.QtWidgets import QFileDialog, QMainWindow, QMessageBox
 
+from deepseek_r1.catalogue.download_spec import other_source
 from deepseek_r1.core.errors import BudgetTooSmall, ErrorReport, TemplateFileUnusable
 from deepseek_r1.core.events import ModelLoaded, TemplateSource
 from deepseek_r1.core.heap import return_free_memory
 from deepseek_r1.core.i18n import tr
+from deepseek_r1.core.units import format_size
 from deepseek_r1.formats.template_file import FAMILY, read_template_file
+from r1desk.chat.answers.controller import ChatController
 from r1desk.chat.composer.composer import Composer
 from r1desk.chat.composer.flat_buttons import TemplateButton
 from r1desk.chat.messages.view import ChatView
+from r1desk.engine.engine_bridge import EngineBridge
 from r1desk.features import Presenter
-from r1desk.models.chosen_templates import ChosenTemplate
-from r1desk.models.controller import ModelController
+from r1desk.models.controller import ChosenTemplate, ModelController
+from r1desk.models.downloads import Download, Downloads
 from r1desk.models.forecast_service import ForecastService
 from r1desk.models.refusal import Refusal, WaysOut, memory_ways, plain_way
-from r1desk.models.widgets.download_list import DownloadList
+from r1desk.models.widgets.download_list import DownloadAction, DownloadList
 from r1desk.models.widgets.model_pill import ModelPill
 from r1desk.platform.background_thread import ask_in_background
 from r1desk.platform.tasks import Tasks, later_turn, newest_task, report_of, task
 from r1desk.preferences import Preferences
+from r1desk.widgets.bounded_dialog import ask
 from r1desk.widgets.file_dialog import chosen_file, file_dialog
 from r1desk.widgets.notice_bar import Level, Notice, NoticeBar
 
@@ -44,18 +49,19 @@ class ModelsWindow(QMainWindow):
 class ModelPresenter(Presenter):
     """Lets the user choose a model, and offers what helps where one was refused."""
 
-    chooser_opened = Signal(object)  # the ChooserPresenter
-
     def __init__(
         self,
         window: ModelsWindow,
         models: ModelController,
+        downloads: Downloads,
         preferences: Preferences,
+        *,
         forecasts: ForecastService,
     ) -> None:
         super().__init__(window)
         self._window, self._notices = window, window.notices
         self._models, self._preferences, self.forecasts = models, preferences, forecasts
+        self._downloads = downloads
         self._refusal = ""  # the text of the last refusal, while it may be on screen
         self.tasks = Tasks(self)
         models.refused.connect(self._on_refused)
@@ -114,11 +120,80 @@ class ModelPresenter(Presenter):
             return  # the keys were pressed twice, before it was there
         chooser = ModelChooser(self._preferences.load.memory_budget, self._window)
         recent = self._preferences.recent_models
-        self.chooser_opened.emit(ChooserPresenter(chooser, self._models, self.forecasts, recent))
+        ChooserPresenter(chooser, self._models, self._downloads, self.forecasts, recent)
         chooser.finished.connect(chooser.deleteLater)
         chooser.destroyed.connect(lambda: QTimer.singleShot(0, return_free_memory))
         await later_turn(chooser)
         chooser.open()
+
+
+class DownloadPresenter(Presenter):
+    """Shows the downloads, carries out their buttons, and loads a model that was waited for."""
+
+    def __init__(
+        self,
+        window: ModelsWindow,
+        downloads: Downloads,
+        models: ModelController,
+        chat: ChatController,
+        engine: EngineBridge,
+    ) -> None:
+        super().__init__(window)
+        self._window, self._list = window, window.downloads
+        self._downloads, self._models = downloads, models
+        self._chat, self._engine = chat, engine
+        self._list.requested.connect(self._on_requested)
+        downloads.changed.connect(self._on_changed)
+        downloads.finished.connect(self._on_finished)
+        self._on_changed()
+
+    @Slot(object, str)
+    def _on_requested(self, action: DownloadAction, file: str) -> None:
+        {
+            DownloadAction.LOAD: self._load,
+            DownloadAction.PAUSE: self._downloads.pause,
+            DownloadAction.RESUME: self._downloads.resume,
+            DownloadAction.OTHER_SOURCE: self._download_from_other,
+            DownloadAction.DELETE: self._ask_to_delete,
+            DownloadAction.DISMISS: self._downloads.dismiss,
+        }[action](file)
+
+    @Slot()
+    def _on_changed(self) -> None:
+        self._list.show_downloads(self._downloads.items)
+
+    def _find(self, file: str) -> Download | None:
+        return next((each for each in self._downloads.items if each.spec.file == file), None)
+
+    def _load(self, file: str) -> None:
+        download = self._find(file)
+        if download is not None and download.path is not None:
+            self._models.choose(download.path)
+            self._downloads.dismiss(file)
+
+    @Slot(object)
+    def _on_finished(self, download: Download) -> None:
+        """Load a model that was requested for a chat, unless that would cut off an answer."""
+        if download.load_after and not self._chat.busy and self._engine.comparison is None:
+            self._load(download.spec.file)
+
+    def _download_from_other(self, file: str) -> None:
+        """Try the next host; the part that is here is used where the host's file is the same."""
+        download = self._find(file)
+        if download is not None and (other := other_source(download.spec)) is not None:
+            _host, spec = other
+            self._downloads.start(spec, load_after=download.load_after)
+
+    def _ask_to_delete(self, file: str) -> None:
+        """Ask first: hours of downloading must not be lost by one click."""
+        download = self._find(file)
+        done = download.part_bytes if download is not None else 0
+        if not done:
+            self._downloads.delete(file)
+            return
+        text = tr("Delete the {amount} already downloaded?", amount=format_size(done))
+        role, delete = QMessageBox.ButtonRole.DestructiveRole, partial(self._downloads.delete, file)
+        ask(self._window, text, tr("“Pause” keeps them."), (tr("Delete"), role, delete))
 
 
 class TemplatePresenter(Presenter):

@@ -54,7 +54,9 @@ class DraftOfferPresenter(Presenter):
             row.offer(tr("Load with it"), str(arrived))
         else:
             size = format_size(draft.about_bytes)
-            row.offer(tr("Download about {size}", size=size), spec_for_draft(draft).url)
+            licence = tr("Its licence is stated on {page}", page=str(draft.origin))
+            tip = f"{spec_for_draft(draft).url}\n{licence}"
+            row.offer(tr("Download about {size}", size=size), tip)
 
     @Slot()
     def _on_taken(self) -> None:
@@ -118,7 +120,6 @@ class LoadPresenter(Presenter):
         models.unloaded.connect(panel.show_unloaded)
         live.budget_moved.connect(self._on_budget_moved)
         models.settings_refused.connect(panel.load.restore)
-        live.budget_given.connect(panel.load.take_budget)
 
     @Slot(str)
     def _on_load_started(self, path: str) -> None:

@@ -106,7 +106,7 @@ class MainWindow(ConversationsWindow, ModelsWindow, PerformanceWindow, ServingWi
         self.composer = Composer()
         self.notices = NoticeBar()
         self.palette_list = Palette(self)
-        self.downloads = DownloadList(most=2)
+        self.downloads = DownloadList(most=3)
         self.document = panel.document if panel is not None else DocumentPane()
         if panel is None:  # until there is one
             self.document.setParent(self)

@@ -17,20 +17,17 @@ from PySide6.QtWidgets import (
 from deepseek_r1.catalogue.hub_reference import HUB_HOSTS, hosts_in_order
 from deepseek_r1.catalogue.model_file import ModelFile
 from deepseek_r1.catalogue.recommendation import (
-    Standing,
     best_for_you,
+    is_good,
     ladder_of,
     ladder_text,
     one_of_each,
-    standings,
 )
 from deepseek_r1.core.i18n import tr, trn
 from deepseek_r1.core.units import format_size
-from deepseek_r1.memory.forecast import Fit
 from r1desk.models.file_texts import Present
 from r1desk.models.widgets.detail_pane import DetailPane
-from r1desk.models.widgets.download_list import DownloadArea
-from r1desk.models.widgets.model_table import ModelList
+from r1desk.models.widgets.model_list import ModelList
 from r1desk.theme import set_role
 from r1desk.widgets.bounded_dialog import KeyDialog, size_within_screen
 from r1desk.widgets.layouts import filled, put_inside, with_properties
@@ -68,13 +65,13 @@ class ModelChooser(KeyDialog):
         self.list_button = push_button(tr("List files"), self._on_list)
         self.note = text_label(tr("Looking for models…"), "dim")
         self.notices = NoticeBar()
-        self.list, self.pane, self.downloads = ModelList(), DetailPane(), DownloadArea()
+        self.list, self.pane = ModelList(), DetailPane()
         self.file_button = QPushButton(tr("Open a file…"))
         self._arrange()
         self.filter.currentChanged.connect(self._on_filter)
         self.list.selectionModel().currentRowChanged.connect(self._show_selected)
         self.list.doubleClicked.connect(self._on_double_click)
-        self.pane.download_requested.connect(self._after_download)
+        self.pane.download_requested.connect(self.accept)
         keys = QKeySequence.StandardKey
         for key, step in ((keys.NextChild, 1), (keys.PreviousChild, -1)):
             call_with(QShortcut(QKeySequence(key), self).activated, self._go_on, step)
@@ -103,7 +100,6 @@ class ModelChooser(KeyDialog):
         layout.setStretch(layout.count() - 1, 1)
         for place, stretch in enumerate((6, 5)):
             parts.setStretch(place, stretch)
-        layout.addWidget(self.downloads)
         buttons = QDialogButtonBox(QDialogButtonBox.StandardButton.Close)
         buttons.addButton(self.file_button, QDialogButtonBox.ButtonRole.ActionRole)
         for button in buttons.findChildren(QPushButton):
@@ -172,32 +168,18 @@ class ModelChooser(KeyDialog):
     def _fill(self) -> None:
         before = self.list.selected
         keys = [before.key] if before is not None else [self._present.chosen]
-        self._best, self._standings = best_for_you(self._files), standings(self._budget_mib)
         self._recommended = one_of_each(self._files, self._budget_mib)
-        if self._best is not None and not self._best.tok_s:
-            self._best = None  # no speed is known yet
-        notes = {each.key: self._note_of(each) for each in self._recommended}
-        if self.list.table.show_files(self._rows(), notes, self._present):
+        best = best_for_you(self._files)
+        if best is not None and not best.tok_s:
+            best = None  # no speed is known yet
+        good = tr("recommended") if best is None else tr("also good")
+        notes = {each.key: good for each in self._recommended if is_good(each, self._budget_mib)}
+        if best is not None:
+            notes[best.key] = tr("best for you")
+        if self.list.show_files(self._rows(), notes, self._present):
             self.list.select(keys)
         self._show_note()
         self._show_selected()
-
-    def _standing_of(self, file: ModelFile) -> Standing | None:
-        """The catalogue's opinion of a model for the budget; none of what is too large for it."""
-        if file.known is None or (file.forecast and file.forecast.fit is Fit.TOO_LARGE):
-            return None
-        return self._standings.get(file.known.id)
-
-    def _note_of(self, file: ModelFile) -> str:
-        if file is self._best:
-            return tr("best for you")
-        match self._standing_of(file):
-            case Standing.FIRST:
-                return tr("recommended") if self._best is None else tr("also good")
-            case Standing.EXPERIMENTAL:
-                return tr("experimental")
-            case _:
-                return ""
 
     def _show_note(self) -> None:
         text, role = self._hub_note, self._hub_note_role
@@ -221,13 +203,9 @@ class ModelChooser(KeyDialog):
     @Slot()
     def _show_selected(self) -> None:
         file = self.list.selected
-        standing, ladder = "", ""
-        if file is not None and file.known is not None:
-            standing = tr(self._standing_of(file) or "")
-            if file is self._best:
-                standing = tr("The best DeepSeek-R1 for this computer")
-            ladder = ladder_text(ladder_of(self._files, file.known))
-        self.pane.show_file(file, standing, ladder, self._present, self._free_bytes)
+        known = file.known if file is not None else None
+        ladder = ladder_text(ladder_of(self._files, known)) if known is not None else ""
+        self.pane.show_file(file, ladder, self._present, self._free_bytes)
 
     # ---- what is asked for ------------------------------------------------------------------
 
@@ -235,11 +213,6 @@ class ModelChooser(KeyDialog):
     def _on_double_click(self) -> None:
         if (file := self.list.selected) is not None and file.path is not None:
             self.pane.act()
-
-    @Slot()
-    def _after_download(self) -> None:
-        """The keys are the list's: the next Space must not press another button."""
-        self.list.setFocus()
 
     @Slot()
     def _on_list(self) -> None:

@@ -9,7 +9,6 @@ from pathlib import Path
 
 from PySide6.QtCore import Signal, Slot
 from PySide6.QtWidgets import (
-    QCheckBox,
     QFrame,
     QHBoxLayout,
     QMessageBox,
@@ -19,62 +18,48 @@ from PySide6.QtWidgets import (
     QWidget,
 )
 
-from deepseek_r1.catalogue.download_spec import DownloadSpec, spec_for_draft
-from deepseek_r1.catalogue.known_models import KnownDraft
+from deepseek_r1.catalogue.download_spec import DownloadSpec
 from deepseek_r1.catalogue.model_file import ModelFile
-from deepseek_r1.core.i18n import N_, tr
-from deepseek_r1.core.units import format_mib, format_size
-from deepseek_r1.memory.forecast import with_rate
-from r1desk.chat.presenters.link_dialog import ask_to_open
+from deepseek_r1.core.i18n import tr
+from deepseek_r1.core.units import format_size
 from r1desk.models.file_texts import Present, breakable_address, deletion_note, details, why_kept
-from r1desk.models.widgets.file_summary import FileSummary
+from r1desk.models.widgets.model_box import FileSummary
 from r1desk.platform.file_manager import show_in_folder
 from r1desk.theme import explain, set_role
 from r1desk.widgets.bounded_dialog import ask
 from r1desk.widgets.layouts import ScrolledColumn, filled, put_inside, with_properties
 from r1desk.widgets.text_label import ElidedField, NamedBox, push_button, selectable_label
 
-_LEAST_GAIN = 1.1  # in speed, for more memory
-
 
 class DetailPane(QWidget):
     """Shows one file. What a person asks for is a signal."""
 
     use_requested = Signal(Path)
-    download_requested = Signal(object, object)  # DownloadSpec, that of a draft model or None
-    budget_requested = Signal(int)  # MiB
-    trash_requested = Signal(object)  # the ModelFile, after the user confirmed it
-    delete_requested = Signal(object)  # the same
+    download_requested = Signal(object)  # a DownloadSpec
+    remove_requested = Signal(object, bool)  # the ModelFile, for good; after the user confirmed it
 
     def __init__(self) -> None:
         super().__init__()
         self._file: ModelFile | None = None
-        self._draft_chosen: bool | None = None  # by the user
         self.summary = FileSummary()
-        self.standing, self.text = selectable_label(), selectable_label()
-        set_role(self.standing, "success")
+        self.text = selectable_label()
         set_role(self.text, "dim")
-        self.draft = QCheckBox()
-        self.draft.clicked.connect(self._on_draft_clicked)
         self.source = NamedBox(tr("Download from"), self)
         self.source.currentIndexChanged.connect(self._on_source)
         self.address = ElidedField(readOnly=True, frame=False)
         self.address.setAccessibleName(tr("Address"))
         set_role(self.address, "dim")
-        self.open_button = push_button(tr("Open in the browser…"), self._on_open)
         self.show_button = push_button(tr("Show in folder"), self._on_show)
         self.unload_button = QPushButton(tr("Unload"), autoDefault=False)
         self.delete_button = push_button(tr("Delete…"), self.ask_to_delete)
-        self.give_button = push_button("", self._on_give)
         self.button = push_button(tr("Use this model"), self.act)
         set_role(self.button, "primary")
         self._arrange()
-        self.show_file(None, "", "", Present(), None)
+        self.show_file(None, "", Present(), None)
 
     def _arrange(self) -> None:
         content = ScrolledColumn()
-        texts = (self.standing, self.text, self.draft)
-        column = filled(QVBoxLayout(content), self.summary, *texts, spacing=8)
+        column = filled(QVBoxLayout(content), self.summary, self.text, spacing=8)
         column.addStretch()
         area = with_properties(QScrollArea(), widgetResizable=True, frameShape=QFrame.Shape.NoFrame)
         area.setAccessibleName(tr("About the model"))
@@ -85,19 +70,18 @@ class DetailPane(QWidget):
         layout.setStretch(0, 1)
         row = filled(put_inside(layout, QHBoxLayout()), self.source, self.address)
         row.setStretch(1, 1)
-        others = (self.open_button, self.show_button, self.unload_button, self.delete_button)
+        others = (self.show_button, self.unload_button, self.delete_button)
         filled(put_inside(layout, QHBoxLayout()), *others).addStretch()
-        filled(put_inside(layout, QVBoxLayout()), self.give_button, self.button, spacing=6)
+        layout.addWidget(self.button)
 
     def show_file(
         self,
         file: ModelFile | None,
-        standing: str,
         ladder: str,
         present: Present,
         free_bytes: int | None,
     ) -> None:
-        """Show a file; `standing` and `ladder` are sentences on it and on its model's files."""
+        """Show a file; `ladder` is the sentence on its model's files."""
         other = file is None or self._file is None or file.key != self._file.key
         self._file = file
         here, arriving = file is not None and file.path is not None, False
@@ -107,25 +91,19 @@ class DetailPane(QWidget):
             kept = why_kept(file, loaded=present.is_loaded(file)) if here else ""
             text = "\n\n".join((details(file, ladder, free_bytes), kept)).strip()
         self.summary.show_file(file)
-        self.standing.setText(standing)
-        self.standing.setVisible(bool(standing))
         self.text.setText(text)
         if other:
             self._show_sources(file)
         self.source.setVisible(self.source.count() > 1)
-        self.open_button.setVisible(file is not None and not here)
         self.show_button.setVisible(here)
         self.delete_button.setVisible(here)
         self.delete_button.setEnabled(not kept)
         loaded = file is not None and present.is_loaded(file)
         self.unload_button.setVisible(loaded)
-        self._offer_draft(file, present)
-        self._offer_budget(file)
         action = tr("Use this model") if here else tr("Download now")
         self.button.setText(tr("Downloading…") if arriving else action)
         usable = file is not None and file.error is None and not arriving and not loaded
-        for button in (self.button, self.give_button):
-            button.setEnabled(usable)
+        self.button.setEnabled(usable)
         self.button.setVisible(not loaded)
         self.button.setDefault(here)  # nothing is downloaded by a Return in the list
 
@@ -148,59 +126,6 @@ class DetailPane(QWidget):
         self.address.setCursorPosition(0)  # its host says where a file comes from
         explain(self.address, address)
 
-    # ---- a draft model, a larger budget -----------------------------------------------------
-
-    def _offered_draft(self, file: ModelFile | None, present: Present) -> KnownDraft | None:
-        if file is None or file.path is not None or file.known is None:
-            return None
-        draft = file.draft
-        return None if draft is None or draft.id in present.drafts else draft
-
-    def _offer_draft(self, file: ModelFile | None, present: Present) -> None:
-        """Checked where the model runs from the disk, until the user chooses."""
-        self._draft = draft = self._offered_draft(file, present)
-        self.draft.setVisible(draft is not None)
-        if draft is None or file is None:
-            return
-        size = format_size(draft.about_bytes)
-        self.draft.setText(tr("With its draft model, about {size} more", size=size))
-        lines = (
-            tr("A small model that can speed up answers while the model runs from the disk."),
-            tr("Its licence is stated on {page}", page=str(draft.origin)),
-            spec_for_draft(draft).url,
-        )
-        explain(self.draft, "\n".join(lines))
-        streams = file.forecast is not None and file.forecast.bill.streams
-        self.draft.setChecked(streams if self._draft_chosen is None else self._draft_chosen)
-
-    @Slot(bool)
-    def _on_draft_clicked(self, checked: bool) -> None:
-        self._draft_chosen = checked
-
-    def _offer_budget(self, file: ModelFile | None) -> None:
-        """A budget that holds the model whole, where so much memory is free and it is faster."""
-        forecast = file.forecast if file is not None else None
-        raised = forecast.raised if forecast is not None else None
-        self.give_button.setVisible(
-            forecast is not None
-            and raised is not None
-            and (not forecast.tok_s or forecast.raised_tok_s > _LEAST_GAIN * forecast.best_tok_s)
-        )
-        if file is None or forecast is None or raised is None:
-            return
-        here = N_("Use it and give it {memory}")
-        text = here if file.path is not None else N_("Download and give it {memory}")
-        text = tr(text, memory=format_mib(raised.memory_budget))
-        self.give_button.setText(with_rate(text, forecast.raised_tok_s))
-
-    @Slot()
-    def _on_give(self) -> None:
-        if self._file is not None and self._file.forecast is not None:
-            raised = self._file.forecast.raised
-            if raised is not None:
-                self.budget_requested.emit(raised.memory_budget)
-        self.act()
-
     # ---- what is done -----------------------------------------------------------------------
 
     @Slot()
@@ -221,15 +146,9 @@ class DetailPane(QWidget):
             ask(self, text, details, (tr("Download anyway"), role, download))
 
     def _download(self, *, accept_unverified: bool) -> None:
-        wanted = self._draft if self.draft.isChecked() else None
-        draft = spec_for_draft(wanted) if wanted is not None else None
         for spec in self._specs:
-            wanted_spec = replace(spec, accept_unverified=True) if accept_unverified else spec
-            self.download_requested.emit(wanted_spec, draft)
-
-    @Slot()
-    def _on_open(self) -> None:
-        ask_to_open(self.address.text(), self, tr("Open this address in your browser?"))
+            wanted = replace(spec, accept_unverified=True) if accept_unverified else spec
+            self.download_requested.emit(wanted)
 
     @Slot()
     def _on_show(self) -> None:
@@ -250,8 +169,8 @@ class DetailPane(QWidget):
         size = format_size(file.size_bytes or 0)
         text = tr("Delete {name} ({size})?", name=file.name, size=size)
         roles = QMessageBox.ButtonRole
-        trash = partial(self.trash_requested.emit, file)
-        delete = partial(self.delete_requested.emit, file)
+        trash = partial(self.remove_requested.emit, file, False)
+        delete = partial(self.remove_requested.emit, file, True)
         ask(
             self,
             text,

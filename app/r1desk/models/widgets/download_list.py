@@ -9,7 +9,6 @@ from PySide6.QtWidgets import (
     QHBoxLayout,
     QProgressBar,
     QPushButton,
-    QScrollArea,
     QSizePolicy,
     QVBoxLayout,
     QWidget,
@@ -26,7 +25,6 @@ from r1desk.widgets.layouts import discard, filled, put_inside
 from r1desk.widgets.text_label import ElidedLabel, call_with, text_label, tool_button
 
 _STEPS = 1000
-_AREA_LINES = 10  # at most
 _ORDER = (
     DownloadState.RUNNING,
     DownloadState.DONE,
@@ -122,7 +120,7 @@ class DownloadList(QWidget):
 
     requested = Signal(object, str)  # the `DownloadAction` and the file's name
 
-    def __init__(self, most: int = 1000) -> None:
+    def __init__(self, most: int) -> None:
         super().__init__()
         self._most = most
         self.rows: dict[str, DownloadRow] = {}
@@ -180,19 +178,3 @@ def _format_running(download: Download, amount: str) -> str:
         left_s = (progress.total_bytes - progress.done_bytes) / progress.bytes_s
         parts.append(tr("{time} left", time=price_text(left_s)))
     return " · ".join(parts)
-
-
-class DownloadArea(QScrollArea):
-    """Holds a DownloadList, and is hidden while that is empty."""
-
-    def __init__(self) -> None:
-        super().__init__(widgetResizable=True)
-        self.setFrameShape(QFrame.Shape.NoFrame)
-        self.list = DownloadList()
-        self.setWidget(self.list)
-        self.setMaximumHeight(self.fontMetrics().height() * _AREA_LINES)
-        self.hide()
-
-    def show_downloads(self, downloads: Sequence[Download]) -> None:
-        self.list.show_downloads(downloads)
-        self.setVisible(bool(downloads))

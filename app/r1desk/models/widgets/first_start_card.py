@@ -11,7 +11,7 @@ from deepseek_r1.core.units import format_size
 from r1desk.chat.messages.welcome import WelcomeCard
 from r1desk.chat.text import display_text
 from r1desk.models.file_texts import format_download, owner_text
-from r1desk.models.widgets.file_summary import FileSummary
+from r1desk.models.widgets.model_box import FileSummary
 from r1desk.theme import explain, set_role
 from r1desk.theme.fonts import scaled
 from r1desk.widgets.layouts import filled, put_inside

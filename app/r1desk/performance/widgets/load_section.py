@@ -109,15 +109,6 @@ class LoadSection(QObject):
         self.edited_changed.emit()
         self._delay.start()
 
-    @Slot(int)
-    def take_budget(self, memory_budget: int) -> None:
-        """Show a budget that was set elsewhere; other edits are kept."""
-        update = {"memory_budget": memory_budget}
-        self.applied = self.applied.model_copy(update=update)
-        self.edited = self.edited.model_copy(update=update)
-        self._show(self.edited)
-        self.edited_changed.emit()
-
     def edit(self, settings: LoadSettings) -> None:
         """Edit all rows at once, as if the user had set each of them."""
         self.edited = settings

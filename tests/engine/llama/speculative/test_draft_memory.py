@@ -8,11 +8,11 @@ from pathlib import Path
 import pytest
 
 from deepseek_r1.catalogue.header_process import HeaderProcess
-from deepseek_r1.catalogue.model_bill import model_bill
 from deepseek_r1.core.events import Bill, BillItem
 from deepseek_r1.core.settings import LoadSettings, SamplingSettings
 from deepseek_r1.engine.llama.speculative import drafting
 from deepseek_r1.engine.llama.speculative.drafting import DraftMemory, undrafted_s
+from deepseek_r1.memory.forecast import model_bill
 from deepseek_r1.weights.residency import Residency, plan_residency
 from memory.headers import streamable
 from support.command import run_code
@@ -78,7 +78,7 @@ def test_a_slow_draft_model_stays_for_its_answer_and_is_not_loaded_again(
         assert model.loaded.bill.fits
     asked = LoadSettings(memory_budget=400, context_length=512, draft_model=str(starter))
     with HeaderProcess() as headers:
-        planned = model_bill(headers, starter, asked, 100.0, measure_disk=False).bill
+        planned = model_bill(headers.read_header, starter, asked, 100.0, measure_disk=False).bill
     assert not is_billed(planned)
     with streamed(starter, 400, draft_model=starter) as model:
         assert not is_billed(model.loaded.bill)
