@@ -14,7 +14,7 @@ from click.testing import CliRunner
 from deepseek_r1.cli.app import app
 from deepseek_r1.core import child_call
 from deepseek_r1.core.errors import BudgetTooSmall, EngineDied, ModelFileMissing, ProtocolBroken
-from deepseek_r1.lab import quality_report as report
+from deepseek_r1.lab import quality_command as report
 from deepseek_r1.lab.errors import (
     NoSpaceForLogits,
     PlotsMissing,

@@ -22,7 +22,7 @@ from deepseek_r1.core.settings import LoadSettings
 from deepseek_r1.memory import meter
 from deepseek_r1.server.admission import client_of
 from deepseek_r1.server.answer_stream import ClientDisconnectedError
-from deepseek_r1.server.api_errors import ApiError
+from deepseek_r1.server.api_responses import ApiError
 from deepseek_r1.server.file_uploads import FileUploads
 from deepseek_r1.server.instances import share_of
 from deepseek_r1.server.serve_options import ServeOptions
