@@ -114,35 +114,31 @@ def test_a_body_that_is_too_large_is_refused_unread(server: RunningServer):
 def test_a_body_that_is_no_http_gets_400_and_no_traceback(keyed: RunningServer):
     server = keyed
     head = f"POST {CHAT} HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n"
-    host, _, port = server.address.removeprefix("http://").partition(":")
-    with socket.create_connection((host, int(port)), timeout=PATIENCE_S) as connection:
-        connection.sendall(head.encode() + b"zz\r\nno size of a chunk")
-        assert connection.recv(65_536).startswith(b"HTTP/1.1 400 ")
-    with socket.create_connection((host, int(port)), timeout=PATIENCE_S) as connection:
-        connection.sendall(head.encode())
-        received = connection.recv(65_536)
-        connection.sendall(b"zz\r\nno size of a chunk")
-        while part := connection.recv(65_536):
-            received += part
-        assert received.startswith(b"HTTP/1.1 401 ")
-        assert received.count(b"HTTP/1.1 ") == 1
-    with socket.create_connection((host, int(port)), timeout=PATIENCE_S) as connection:
-        connection.sendall(head.replace("POST", "HEAD").encode() + b"zz\r\n")
-        received = b""
-        while part := connection.recv(65_536):
-            received += part
-        assert received.startswith(b"HTTP/1.1 400 ")
-        assert received.endswith(b"\r\n\r\n")  # no body
-    with socket.create_connection((host, int(port)), timeout=PATIENCE_S) as connection:
-        connection.sendall(b"GET /health HTTP/1.1\r\nHost: x\r\n\r\n")
-        assert connection.recv(65_536).startswith(b"HTTP/1.1 200 ")
-        connection.sendall(b"no head of a request\r\n\r\n")
-        received = b""
-        while part := connection.recv(65_536):
-            received += part
-        assert b"HTTP/1.1 400 " in received
+    chunk = b"zz\r\nno size of a chunk"
+    assert exchanged(server, head.encode() + chunk).startswith(b"HTTP/1.1 400 ")
+    late = exchanged(server, head.encode(), chunk)
+    assert (late[:13], late.count(b"HTTP/1.1 ")) == (b"HTTP/1.1 401 ", 1)
+    bodiless = exchanged(server, head.replace("POST", "HEAD").encode() + b"zz\r\n")
+    assert (bodiless[:13], bodiless[-4:]) == (b"HTTP/1.1 400 ", b"\r\n\r\n")
+    health = b"GET /health HTTP/1.1\r\nHost: x\r\n\r\n"
+    second = exchanged(server, health, b"no head of a request\r\n\r\n")
+    assert second.startswith(b"HTTP/1.1 200 ")
+    assert b"HTTP/1.1 400 " in second
     server.process.send_signal(signal.SIGTERM)
     assert "Traceback" not in server.process.communicate(timeout=PATIENCE_S)[1]
+
+
+def exchanged(server: RunningServer, *sent: bytes) -> bytes:
+    """What a connection gets until the server closes it; a reply comes before the next piece."""
+    host, port = server.address.removeprefix("http://").split(":")
+    received = b""
+    with socket.create_connection((host, int(port)), timeout=PATIENCE_S) as connection:
+        for piece in sent:
+            connection.sendall(piece)
+            received += connection.recv(65_536)
+        while part := connection.recv(65_536):
+            received += part
+    return received
 
 
 def test_more_requests_than_the_queue_takes_get_429(single: RunningServer):
