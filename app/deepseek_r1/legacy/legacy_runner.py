@@ -26,8 +26,9 @@ from deepseek_r1.engine.output.repetition import RepetitionDetector
 from deepseek_r1.engine.prompt.prompt_builder import common_length
 from deepseek_r1.engine.protocol.base import AnswerBatch, GenerationResult, OpenRequest
 from deepseek_r1.engine.protocol.engine_names import engine_name
-from deepseek_r1.formats.ggml_file import MISSING_BYTES
 from deepseek_r1.hardware import cpu
+from deepseek_r1.legacy import legacy_costs
+from deepseek_r1.legacy.ggml_file import MISSING_BYTES
 from deepseek_r1.legacy.legacy_model import (
     MAX_SEED,
     LegacyModel,
@@ -36,7 +37,6 @@ from deepseek_r1.legacy.legacy_model import (
     legacy_file,
 )
 from deepseek_r1.legacy.legacy_prompt import PlainPromptBuilder
-from deepseek_r1.memory import legacy_costs
 from deepseek_r1.memory.meter import peak_mib, process_mib
 from deepseek_r1.memory.plan import LEGACY_PROCESS_MIB
 from deepseek_r1.weights.residency import Residency

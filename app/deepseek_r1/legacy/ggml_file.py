@@ -6,14 +6,14 @@ native code opens the file.
 """
 
 import math
-import stat
 from pathlib import Path
 from typing import Final, NamedTuple
 
 from deepseek_r1.core.errors import LegacyModelFile, ModelFileDamaged, ModelFileTruncated
 from deepseek_r1.core.i18n import tr
 from deepseek_r1.formats.cursor import opened
-from deepseek_r1.formats.ggml_layouts import (
+from deepseek_r1.formats.header import ModelHeader
+from deepseek_r1.legacy.ggml_layouts import (
     ADAPTER,
     LAYOUTS,
     MAGICS,
@@ -23,8 +23,7 @@ from deepseek_r1.formats.ggml_layouts import (
     GgmlLayout,
     Sizes,
 )
-from deepseek_r1.formats.ggml_tensors import GgmlReader, read_tensors, read_type
-from deepseek_r1.formats.header import ModelHeader
+from deepseek_r1.legacy.ggml_tensors import GgmlReader, read_tensors, read_type
 
 MAX_VOCABULARY: Final = 1_000_000
 MAX_LAYERS: Final = 512
@@ -56,20 +55,6 @@ class _Vocabulary(NamedTuple):
 
     family: str
     missing: bytes
-
-
-def is_ggml(path: Path) -> bool:
-    """True where the first four bytes are those of a format from before GGUF.
-
-    False for a file that cannot be opened: reading it as GGUF then raises the error.
-    """
-    try:
-        if not stat.S_ISREG(path.stat().st_mode):
-            return False
-        with path.open("rb", buffering=0) as file:
-            return file.read(4) in MAGICS
-    except (OSError, ValueError):
-        return False
 
 
 def read_ggml_header(path: Path) -> ModelHeader:

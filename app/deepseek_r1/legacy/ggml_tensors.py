@@ -8,8 +8,8 @@ from deepseek_r1.core.errors import LegacyModelFile, ModelFileTruncated
 from deepseek_r1.core.i18n import tr
 from deepseek_r1.formats.container import TensorInfo
 from deepseek_r1.formats.cursor import Refusals
-from deepseek_r1.formats.ggml_layouts import GgmlFormat, GgmlLayout, Sizes
 from deepseek_r1.formats.ggml_types import F32, FILE_TYPES, TENSOR_TYPES, TensorType
+from deepseek_r1.legacy.ggml_layouts import GgmlFormat, GgmlLayout, Sizes
 
 MAX_TOKEN_BYTES: Final = 4096
 MAX_NAME_BYTES: Final = 128
