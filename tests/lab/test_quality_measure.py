@@ -108,13 +108,7 @@ def test_the_memory_budget_and_the_limit_of_the_disk_hold(f16, tiny_qwen2, short
     ("program", "error"),
     [
         ("import os; os.kill(os.getpid(), 9)", EngineDied),
-        ("print('GGML_ASSERT failed', file=__import__('sys').stderr)", EngineDied),
         ("print('not JSON')", ProtocolBroken),
-        (
-            'import struct, sys; body = b\'{"kind": "collected", "tokens": "many"}\'; '
-            "sys.stdout.buffer.write(struct.pack('>I', len(body)) + body)",
-            ProtocolBroken,
-        ),
     ],
 )
 def test_a_process_that_dies_or_writes_nonsense_is_reported_as_that(
