@@ -20,13 +20,12 @@ from deepseek_r1.core.messages import Message, Role
 from deepseek_r1.core.settings import LoadSettings, SamplingSettings
 from deepseek_r1.engine.prompt.template import _SOURCES, ChatTemplate
 from deepseek_r1.engine.prompt.template_process import end_renderer, renderer_pid
-from deepseek_r1.formats.ggml_file import is_ggml
-from deepseek_r1.formats.gguf import read_header
+from deepseek_r1.formats.gguf import is_ggml, read_header
 from deepseek_r1.formats.template_file import TEMPLATE_NAMES
 from deepseek_r1.host.client import EngineClient
 from deepseek_r1.host.protocol import PromptCacheFolder
 from deepseek_r1.inference import loading
-from deepseek_r1.memory import legacy_costs
+from deepseek_r1.legacy import legacy_costs
 from deepseek_r1.memory.meter import cpu_seconds, peak_mib
 from deepseek_r1.memory.plan import LEGACY_PROCESS_MIB
 from r1desk.store import ConversationSettings, Store

@@ -11,11 +11,9 @@ from deepseek_r1 import checks
 from deepseek_r1.checks import (
     Finding,
     Severity,
-    drive_checks,
+    computer,
     examine,
-    memory_checks,
-    processor_checks,
-    software_checks,
+    installation,
     worst,
 )
 from deepseek_r1.core.process_lock import missing_of_landlock
@@ -60,7 +58,7 @@ def test_who_multiplies_how_many_tokens_is_named_for_each_measured_type() -> Non
     keep_times(
         KernelTimes(types={k: TypeTimes(plain=plain, ours=ours or {}) for k, ours in types.items()})
     )
-    values = [each.value for each in processor_checks.check(Path("/")) if each.key == "kernels"]
+    values = [each.value for each in computer.check_processor(Path("/")) if each.key == "kernels"]
     assert values == [
         "by llama.cpp", "1 to 8 tokens by our kernels", "1 tokens and more by our kernels"
     ]  # fmt: skip
@@ -72,7 +70,7 @@ def test_swap_that_cannot_be_read_is_a_note(monkeypatch: pytest.MonkeyPatch) -> 
     def disabled():
         raise RuntimeError("PdhAddEnglishCounterW failed. Performance counters may be disabled.")
 
-    monkeypatch.setattr(memory_checks.psutil, "swap_memory", disabled)
+    monkeypatch.setattr(computer.psutil, "swap_memory", disabled)
     finding = next(finding for finding in examine() if finding.key == "swap")
     assert finding.verdict is Severity.NOTE
     assert "Performance counters" in finding.value
@@ -90,14 +88,14 @@ def test_swap_that_cannot_be_read_is_a_note(monkeypatch: pytest.MonkeyPatch) -> 
 )
 def test_too_little_memory_is_told_by_how_much_is_left(available_mib, verdict) -> None:
     reading = MemoryReading(total_mib=16_000, available_mib=available_mib)
-    assert memory_checks.memory_finding(reading, budget_mib=2048).verdict is verdict
+    assert computer.memory_finding(reading, budget_mib=2048).verdict is verdict
 
 
 def test_the_window_gets_amounts_in_gigabytes(tmp_path: Path) -> None:
     use_gigabytes(True)
     found = [
-        memory_checks.memory_finding(MemoryReading(16_000, 1500), 6000),
-        drive_checks.free_space_finding(tmp_path),
+        computer.memory_finding(MemoryReading(16_000, 1500), 6000),
+        installation.free_space_finding(tmp_path),
     ]
     shown = " ".join(f"{each.value} {each.todo}" for each in found)
     assert "GB" in shown
@@ -110,7 +108,7 @@ def test_a_native_library_that_does_not_load_is_a_problem(tmp_path, monkeypatch)
     native.cache_clear()
     with monkeypatch.context() as patch:
         patch.setattr("deepseek_r1.native.native_library.LIBRARY", broken)
-        found = [each for each in software_checks.check() if each.verdict is Severity.PROBLEM]
+        found = [each for each in installation.check_software() if each.verdict is Severity.PROBLEM]
     native.cache_clear()
     assert [each.key for each in found] == ["native"]
     assert "Install" in found[0].todo
@@ -119,8 +117,8 @@ def test_a_native_library_that_does_not_load_is_a_problem(tmp_path, monkeypatch)
 def test_a_system_that_waits_for_memory_is_told() -> None:
     calm = MemoryReading(total_mib=16_000, available_mib=8000, some_percent=2)
     short = MemoryReading(total_mib=16_000, available_mib=8000, some_percent=40, full_percent=20)
-    assert memory_checks.pressure_finding(calm).verdict is Severity.OK
-    assert memory_checks.pressure_finding(short).verdict is Severity.WARNING
+    assert computer.pressure_finding(calm).verdict is Severity.OK
+    assert computer.pressure_finding(short).verdict is Severity.WARNING
 
 
 def tree(root: Path, **files: str) -> Path:
@@ -144,7 +142,7 @@ def test_what_linux_says_of_memory_nodes_microcode_and_the_clock(tmp_path: Path)
         sys__devices__system__node__node1__cpulist="1",
         **{f"{cpus}__scaling_governor": "powersave", f"{cpus}__scaling_driver": "acpi-cpufreq"},
     )
-    found = by_key(processor_checks.check(root))
+    found = by_key(computer.check_processor(root))
     assert "virtual machine" in found["microcode"].value
     assert found["numa"].verdict is Severity.NOTE
     assert found["clock"].verdict is Severity.WARNING
@@ -153,9 +151,9 @@ def test_what_linux_says_of_memory_nodes_microcode_and_the_clock(tmp_path: Path)
 def test_a_processor_without_an_engine_for_old_files_is_named_and_no_repair_is_advised(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(software_checks.sys, "platform", "linux")
-    monkeypatch.setattr(software_checks.platform, "machine", lambda: "aarch64")
-    found = by_key(software_checks.check())
+    monkeypatch.setattr(installation.sys, "platform", "linux")
+    monkeypatch.setattr(installation.platform, "machine", lambda: "aarch64")
+    found = by_key(installation.check_software())
     assert "ctransformers" not in found
     assert found["old_files"].verdict is Severity.NOTE
     assert found["old_files"].value.endswith("aarch64")
@@ -163,8 +161,8 @@ def test_a_processor_without_an_engine_for_old_files_is_named_and_no_repair_is_a
 
 
 def test_no_more_cores_are_busy_than_there_are(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(processor_checks, "busy_cores", lambda: 650.0)
-    found = by_key(processor_checks.check(Path("/")))["load"]
+    monkeypatch.setattr(computer, "busy_cores", lambda: 650.0)
+    found = by_key(computer.check_processor(Path("/")))["load"]
     busy, cores = (float(word) for word in found.value.split() if word[0].isdigit())
     assert busy == cores
     assert found.verdict is Severity.WARNING
@@ -173,7 +171,7 @@ def test_no_more_cores_are_busy_than_there_are(monkeypatch: pytest.MonkeyPatch) 
 def test_the_powersave_of_modern_drivers_is_no_brake(tmp_path: Path) -> None:
     cpus = "sys__devices__system__cpu__cpu0__cpufreq"
     names = {f"{cpus}__scaling_governor": "powersave", f"{cpus}__scaling_driver": "intel_pstate"}
-    assert by_key(processor_checks.check(tree(tmp_path, **names)))["clock"].verdict is Severity.OK
+    assert by_key(computer.check_processor(tree(tmp_path, **names)))["clock"].verdict is Severity.OK
 
 
 @pytest.mark.parametrize(
@@ -182,35 +180,35 @@ def test_the_powersave_of_modern_drivers_is_no_brake(tmp_path: Path) -> None:
 )
 def test_huge_pages_that_are_off_are_noted(tmp_path: Path, text: str, verdict: Severity) -> None:
     root = tree(tmp_path, sys__kernel__mm__transparent_hugepage__enabled=text)
-    assert by_key(memory_checks.check(root))["huge_pages"].verdict is verdict
+    assert by_key(computer.check_memory(root))["huge_pages"].verdict is verdict
 
 
 def test_a_profile_below_a_file_is_a_problem(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
-    assert drive_checks.profile_finding(tmp_path / "file" / "x").verdict is Severity.PROBLEM
-    assert drive_checks.profile_finding(tmp_path / "new" / "x").verdict is Severity.OK
+    assert installation.profile_finding(tmp_path / "file" / "x").verdict is Severity.PROBLEM
+    assert installation.profile_finding(tmp_path / "new" / "x").verdict is Severity.OK
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="os.statvfs is of POSIX")
 def test_a_profile_on_a_read_only_file_system_is_a_note(tmp_path, monkeypatch):
     """A server in a container has one and needs no profile."""
     mounted = SimpleNamespace(f_flag=os.ST_RDONLY)
-    monkeypatch.setattr(drive_checks.os, "statvfs", lambda _place: mounted)
-    monkeypatch.setattr(drive_checks.os, "access", lambda _place, _mode: False)
+    monkeypatch.setattr(installation.os, "statvfs", lambda _place: mounted)
+    monkeypatch.setattr(installation.os, "access", lambda _place, _mode: False)
     monkeypatch.setenv("R1DESK_PROFILE", str(tmp_path))
-    assert drive_checks.profile_finding(tmp_path).verdict is Severity.NOTE
+    assert installation.profile_finding(tmp_path).verdict is Severity.NOTE
     monkeypatch.delenv("R1DESK_PROFILE")
-    assert drive_checks.profile_finding(tmp_path).verdict is Severity.PROBLEM
+    assert installation.profile_finding(tmp_path).verdict is Severity.PROBLEM
 
 
 def test_a_drive_is_measured_with_a_model_of_its_own(tmp_path, monkeypatch):
     starter = tiny_llama(tmp_path / "starter.gguf")
-    monkeypatch.setattr(drive_checks, "starter_model", lambda: starter)
+    monkeypatch.setattr(installation, "starter_model", lambda: starter)
     folder = tmp_path / "models"
-    assert drive_checks.readable_on(folder) == starter
+    assert installation.readable_on(folder) == starter
     folder.mkdir()
     mine = tiny_llama(folder / "mine.gguf")
-    assert drive_checks.readable_on(folder) == mine
+    assert installation.readable_on(folder) == mine
     stat = Path.stat
 
     def elsewhere(path: Path, **options: bool) -> os.stat_result:
@@ -219,7 +217,7 @@ def test_a_drive_is_measured_with_a_model_of_its_own(tmp_path, monkeypatch):
         return os.stat_result(other)
 
     monkeypatch.setattr(Path, "stat", elsewhere)
-    assert drive_checks.readable_on(folder) is None
+    assert installation.readable_on(folder) is None
 
 
 def test_a_full_drive_is_told_before_a_model_is_fetched(tmp_path, monkeypatch):
@@ -227,14 +225,14 @@ def test_a_full_drive_is_told_before_a_model_is_fetched(tmp_path, monkeypatch):
         free = 100 << 20
 
     monkeypatch.setattr("shutil.disk_usage", lambda _folder: Usage)
-    assert drive_checks.free_space_finding(tmp_path).verdict is Severity.WARNING
+    assert installation.free_space_finding(tmp_path).verdict is Severity.WARNING
 
 
 def test_a_broken_model_is_named_with_its_reason(own_profile: Path) -> None:
     folder = own_profile / "models"
     folder.mkdir(parents=True)
     (folder / "broken.gguf").write_bytes(b"")
-    found = [f for f in drive_checks.check() if f.key == "model"]
+    found = [f for f in installation.check_drives() if f.key == "model"]
     assert [f.title for f in found] == ["broken"]
     assert "empty" in found[0].todo
 
@@ -244,6 +242,6 @@ def test_a_broken_model_is_named_with_its_reason(own_profile: Path) -> None:
     [(0, "files"), (1, "truncating other files"), (3, "signals to other programs"), (6, "")],
 )
 def test_what_an_old_landlock_cannot_refuse_is_a_note(version: int, parts: str) -> None:
-    found = software_checks.process_lock_finding(missing_of_landlock(version))
+    found = installation.process_lock_finding(missing_of_landlock(version))
     assert found.verdict is (Severity.NOTE if parts else Severity.OK)
     assert parts in found.value

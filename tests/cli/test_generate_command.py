@@ -10,10 +10,10 @@ import psutil
 import pytest
 from click.testing import CliRunner
 
-from deepseek_r1.cli import generation_progress
+from deepseek_r1.cli import answering
+from deepseek_r1.cli.answering import ShortageNotifier, summary
 from deepseek_r1.cli.app import app
 from deepseek_r1.cli.generate_command import MAX_PROMPT_BYTES, _weights_report
-from deepseek_r1.cli.generation_progress import ShortageNotifier, summary
 from deepseek_r1.core.errors import WrongUsage
 from deepseek_r1.core.events import (
     AnswerDelta,
@@ -285,7 +285,7 @@ def test_what_came_from_the_disk_is_shown_where_anything_did() -> None:
 @pytest.mark.parametrize(("missing", "lines"), [((LANDLOCK,), 1), ((SIGNALS,), 0), ((), 0)])
 def test_a_linux_that_cannot_lock_the_engine_is_named_once(missing, lines, monkeypatch, capsys):
     monkeypatch.setattr(sys, "platform", "linux")
-    monkeypatch.setattr(generation_progress, "missing_parts", lambda: missing)
+    monkeypatch.setattr(answering, "missing_parts", lambda: missing)
     notifier = ShortageNotifier()
     for pid in (1, 2):  # the engine is started again
         notifier(Handshake(version=VERSION, pid=pid, engine="none"))

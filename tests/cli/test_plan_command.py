@@ -33,20 +33,6 @@ def test_the_starter_model_is_the_default(starter):
     assert planned() == planned(starter) == planned("--model", starter)
 
 
-@pytest.mark.parametrize(
-    "options",
-    [
-        ["--memory_budget", "512", "--context_length", "1024", "--kv_type", "q8_0"],
-        ["--memory-budget=512", "--context-length=1024", "--kv-type=q8_0"],
-    ],
-    ids=["underscores", "hyphens"],
-)
-def test_both_spellings_mean_the_same(options):
-    bill = planned(*options)
-    kv_mib = next(line["mb"] for line in bill["lines"] if line["name"] == "kv_cache")
-    assert (bill["budget_mb"], kv_mib) == (512, 11.95)
-
-
 def test_a_bill_over_the_budget_comes_with_advice_that_fits():
     bill = planned("--memory-budget", "256", "--context-length", "4096")
     assert not bill["fits"]

@@ -1,9 +1,8 @@
 """`deepseek-r1 convert`: both spellings, the result alone on standard output, exit statuses."""
 
 import json
-import os
 import signal
-import subprocess
+import sys
 import time
 from functools import partial
 from pathlib import Path
@@ -13,10 +12,10 @@ import pytest
 from deepseek_r1.formats.gguf import read_header
 from support import command
 from support.patience import PATIENCE_S, wait_until
+from support.terminal import on_terminal
 
 pytestmark = pytest.mark.integration
 
-pty = pytest.importorskip("pty")
 run = partial(command.run, "convert")
 
 
@@ -69,24 +68,13 @@ def test_a_file_with_the_name_of_the_part_is_neither_read_nor_deleted(starter, t
     assert not target.exists()
 
 
+@pytest.mark.skipif(sys.platform == "win32", reason="uses a pseudo terminal")
 def test_a_terminal_sees_a_bar(starter: Path, tmp_path: Path) -> None:
-    ours, theirs = pty.openpty()
     words = [*command.COMMAND, "convert", str(starter), str(tmp_path / "out.gguf"), "-p", "q4_0"]
-    child = subprocess.Popen(words, stderr=theirs, stdout=subprocess.DEVNULL)
-    os.close(theirs)
-    seen = b""
-    while True:
-        try:
-            piece = os.read(ours, 4096)
-        except OSError:  # the other end is closed
-            break
-        if not piece:
-            break
-        seen += piece
-    os.close(ours)
-    assert child.wait() == 0
-    assert b"Writing" in seen
-    assert "━".encode() in seen
+    with on_terminal(words, command.environment()) as terminal:
+        at = terminal.wait_for("Writing")
+        terminal.wait_for("━", at)
+        assert terminal.ended() == 0
 
 
 def test_an_interrupted_command_says_how_to_go_on(starter: Path, tmp_path: Path) -> None:

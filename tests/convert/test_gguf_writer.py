@@ -160,20 +160,6 @@ def test_the_lock_is_one_processs_at_a_time_and_leaves_nothing(tmp_path: Path) -
     assert list(tmp_path.iterdir()) == []
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("share", [0.3, 0.9])
-def test_an_ended_run_goes_on_where_it_was(starter, target, tmp_path, share):
-    whole = convert(wish_for(starter, tmp_path / "whole.gguf", "q4_0"))
-    with pytest.raises(Ended):
-        convert(wish_for(starter, target, "q4_0"), end_at(share))
-    assert not target.exists()
-    stages = set()
-    again = convert(wish_for(starter, target, "q4_0"), lambda stage, *_: stages.add(stage))
-    assert again.resumed_bytes >= share * whole.nbytes
-    assert (again.sha256, ConversionStage.CHECKING in stages) == (whole.sha256, False)
-    assert hashlib.sha256(target.read_bytes()).hexdigest() == whole.sha256
-
-
 def test_a_killed_process_goes_on_too(starter: Path, target: Path, tmp_path: Path) -> None:
     whole = convert(wish_for(starter, tmp_path / "whole.gguf", "q4_0"))
     program = (

@@ -4,6 +4,7 @@ import pytest
 
 from deepseek_r1.core.wings import ENTRIES, WINGS
 from support.command import run_code
+from support.ggml_files import tiny_gpt2
 
 BLOCKED = "import sys; sys.modules.update({{'deepseek_r1.' + each: None for each in {wings!r}}});"
 RUN = "from deepseek_r1.cli import main; sys.argv[1:] = {words!r}; main()"
@@ -58,3 +59,9 @@ def test_without_a_wing_the_other_commands_run(wing, starter):
 def test_an_answer_needs_no_wing(starter):
     done = without(tuple(WINGS), "generate", "Hello", "--model", str(starter), "--max-tokens", "4")
     assert (done.returncode, bool(done.stdout.strip())) == (0, True)
+
+
+def test_an_old_file_is_refused_by_name_without_its_wing(tmp_path):
+    refused = without(("legacy",), "plan", str(tiny_gpt2(tmp_path / "tiny.bin")))
+    assert refused.returncode == 3
+    assert "made without deepseek_r1.legacy" in refused.stderr

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from deepseek_r1 import AsyncCPUInference, CPUInference, GenerationFinished
-from deepseek_r1.cli.document_options import read_documents
+from deepseek_r1.cli.answering import read_documents
 from deepseek_r1.core.errors import WrongUsage
 from deepseek_r1.core.events import AnswerDelta, FinishReason, GenerationStats
 from deepseek_r1.core.messages import Message, PartialAnswer, RawPrompt, Role

@@ -14,7 +14,7 @@ from bench.campaign.process_hunters import PROCESS_HUNTERS
 from bench.campaign.reading_hunters import READING_HUNTERS
 from deepseek_r1 import CPUInference
 from deepseek_r1.core.errors import EngineDied, R1Error
-from deepseek_r1.formats import ggml_file
+from deepseek_r1.legacy import ggml_file
 from support.ggml_files import FAMILIES
 
 pytestmark = [

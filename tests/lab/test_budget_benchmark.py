@@ -81,20 +81,3 @@ def test_one_real_arm_beside_another():
     assert ours["tok_s"] > 0 < mapped["tok_s"]
     assert 0 < ours["peak_mib"] <= 256
     assert rows[-1]["against"] == "mmap-1"
-
-
-@as_root
-@pytest.mark.slow
-@pytest.mark.integration
-def test_a_real_group_counts_limits_and_goes_away():
-    try:
-        group = MemoryGroup(64)
-    except LimitUnavailable as error:
-        pytest.skip(str(error))
-    for mib, status in ((30, 0), (200, -9)):
-        command = [sys.executable, "-c", f"b = bytearray({mib} << 20)"]
-        assert subprocess.run(command, check=False, preexec_fn=group.join).returncode == status
-    assert 30 < group.peak_mib <= 64
-    assert group.limit_hits > 0
-    group.remove()
-    assert not group._path.exists()

@@ -13,8 +13,8 @@ from click.testing import CliRunner
 
 from deepseek_r1.cli.app import app
 from deepseek_r1.core import child_call
-from deepseek_r1.core.errors import BudgetTooSmall, EngineDied, ModelFileMissing, ProtocolBroken
-from deepseek_r1.lab import quality_report as report
+from deepseek_r1.core.errors import BudgetTooSmall, EngineDied, ProtocolBroken
+from deepseek_r1.lab import quality_command as report
 from deepseek_r1.lab.errors import (
     NoSpaceForLogits,
     PlotsMissing,
@@ -80,12 +80,6 @@ def test_the_divergence_is_the_textbooks():
     assert divergence(base, other) == pytest.approx([0.25 * np.log(2), 0.0], abs=1e-6)
 
 
-def test_large_logits_do_not_overflow():
-    rows = log_softmax(np.array([[30_000.0, -30_000.0]], np.float32))
-    assert np.isfinite(rows[0, 0])
-    assert rows[0, 0] == pytest.approx(0.0)
-
-
 def test_models_with_other_vocabularies_are_not_compared(int8, tiny_qwen2, short_terms):
     terms = dataclasses.replace(short_terms, window=64, most_scored=32)
     with pytest.raises(VocabulariesDiffer):
@@ -110,22 +104,11 @@ def test_the_memory_budget_and_the_limit_of_the_disk_hold(f16, tiny_qwen2, short
         compare(tiny_qwen2, [], dataclasses.replace(short_terms, disk_limit_mib=0), nobody)
 
 
-def test_a_missing_model_is_named(short_terms: MeasurementSettings, tmp_path: Path):
-    with pytest.raises(ModelFileMissing, match=r"none\.gguf"):
-        compare(tmp_path / "none.gguf", [], short_terms, nobody)
-
-
 @pytest.mark.parametrize(
     ("program", "error"),
     [
         ("import os; os.kill(os.getpid(), 9)", EngineDied),
-        ("print('GGML_ASSERT failed', file=__import__('sys').stderr)", EngineDied),
         ("print('not JSON')", ProtocolBroken),
-        (
-            'import struct, sys; body = b\'{"kind": "collected", "tokens": "many"}\'; '
-            "sys.stdout.buffer.write(struct.pack('>I', len(body)) + body)",
-            ProtocolBroken,
-        ),
     ],
 )
 def test_a_process_that_dies_or_writes_nonsense_is_reported_as_that(

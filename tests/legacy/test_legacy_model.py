@@ -34,39 +34,6 @@ def model(weights, tmp_path_factory) -> Iterator[LegacyModel]:
     loaded.close()
 
 
-def logits(weights: dict[str, np.ndarray], tokens: list[int]) -> np.ndarray:
-    """The last row of GPT-2's forward pass (Radford et al. 2019), written out with numpy."""
-    w = {name: values.astype(np.float64) for name, values in weights.items()}
-
-    def norm(x: np.ndarray, name: str) -> np.ndarray:
-        centred = x - x.mean(-1, keepdims=True)
-        return (
-            centred / np.sqrt((centred**2).mean(-1, keepdims=True) + 1e-5) * w[f"{name}/g"]
-            + w[f"{name}/b"]
-        )
-
-    def linear(x: np.ndarray, name: str) -> np.ndarray:
-        return x @ w[f"{name}/w"].T + w[f"{name}/b"]
-
-    x = w["model/wte"][tokens] + w["model/wpe"][: len(tokens)]
-    count, width = x.shape
-    hidden = np.triu(np.full((count, count), -np.inf), 1)
-    for block in range(sum(name.endswith("ln_1/g") for name in w)):
-        h = f"model/h{block}"
-        q, k, v = (
-            part.reshape(count, HEADS, -1).swapaxes(0, 1)
-            for part in np.split(linear(norm(x, f"{h}/ln_1"), f"{h}/attn/c_attn"), 3, axis=-1)
-        )
-        scores = q @ k.swapaxes(1, 2) / np.sqrt(width // HEADS) + hidden
-        share = np.exp(scores - scores.max(-1, keepdims=True))
-        share /= share.sum(-1, keepdims=True)
-        x = x + linear((share @ v).swapaxes(0, 1).reshape(count, width), f"{h}/attn/c_proj")
-        y = linear(norm(x, f"{h}/ln_2"), f"{h}/mlp/c_fc")
-        y = 0.5 * y * (1 + np.tanh(np.sqrt(2 / np.pi) * (y + 0.044715 * y**3)))
-        x = x + linear(y, f"{h}/mlp/c_proj")
-    return norm(x[-1], "model/ln_f") @ w["model/wte"].T
-
-
 @CASES
 def test_the_tokens_are_those_of_transformers(model: LegacyModel, case) -> None:
     cells, generated = list(case["prompt"]), []
@@ -76,10 +43,3 @@ def test_the_tokens_are_those_of_transformers(model: LegacyModel, case) -> None:
         model.compute(generated[-1:], len(cells), threads=1)
         cells.append(generated[-1])
     assert generated == case["tokens"]
-
-
-@CASES
-def test_each_of_them_is_the_likeliest_by_the_papers_own_formulas(weights, case) -> None:
-    for length in range(len(case["tokens"])):
-        text = case["prompt"] + case["tokens"][:length]
-        assert int(logits(weights, text).argmax()) == case["tokens"][length]

@@ -12,9 +12,9 @@ import pytest
 from deepseek_r1.core.settings import LoadSettings
 from deepseek_r1.host.protocol import EngineState
 from deepseek_r1.server.answers import AnswerService
-from deepseek_r1.server.api_errors import ApiError
 from deepseek_r1.server.api_paths import ApiPaths
 from deepseek_r1.server.api_requests import DetokenizeBody, TokenizeBody
+from deepseek_r1.server.api_responses import ApiError
 from deepseek_r1.server.async_engine import AsyncEngine
 from deepseek_r1.server.serve_options import ServeOptions
 from deepseek_r1.server.serving import _Serving, listen

@@ -22,7 +22,7 @@ from deepseek_r1.core.settings import LoadSettings
 from deepseek_r1.memory import meter
 from deepseek_r1.server.admission import client_of
 from deepseek_r1.server.answer_stream import ClientDisconnectedError
-from deepseek_r1.server.api_errors import ApiError
+from deepseek_r1.server.api_responses import ApiError
 from deepseek_r1.server.file_uploads import FileUploads
 from deepseek_r1.server.instances import share_of
 from deepseek_r1.server.serve_options import ServeOptions
@@ -36,7 +36,6 @@ pytestmark = [pytest.mark.integration, pytest.mark.slow]
 
 REPORT = b"The harbour of Brest was closed in May.\n\nThe ferry sails again since June.\n"
 ROUNDS = int(os.environ.get("R1_KILL_ROUNDS", "5"))
-TEXTS = Path(__file__).resolve().parents[2] / "build/document-texts"
 
 
 @pytest.fixture
@@ -98,11 +97,7 @@ def test_an_upload_is_gone_with_its_text_when_its_time_is_over(monkeypatch):
     """Without a server: no client waits for an hour."""
 
     async def walk() -> None:
-        settings = LoadSettings(memory_budget=4096)
-        options = SimpleNamespace(max_file_bytes=1000, keeps_files=True, settings=settings)
-        engine = SimpleNamespace(reduce_weights=in_memory)
-        deadline = asynccontextmanager(once)
-        uploads = FileUploads(SimpleNamespace(options=options, deadline=deadline, engine=engine))
+        uploads = uploads_of_server()
         request = upload_request(REPORT)
         made = await uploads.upload(request)
         (sha256,) = await uploads.take(client_of(request), [asked(made["id"])])
@@ -113,9 +108,6 @@ def test_an_upload_is_gone_with_its_text_when_its_time_is_over(monkeypatch):
             await uploads.take(client_of(request), [asked(made["id"])])
         assert (await uploads.files(request))["data"] == []
         assert sha256 not in uploads._documents.added
-
-    async def once() -> AsyncIterator[None]:
-        yield
 
     def asked(file_id: str) -> dict[str, object]:
         return {"role": "user", "content": [{"type": "file", "file": {"file_id": file_id}}]}
@@ -142,6 +134,19 @@ def test_an_upload_whose_reader_is_killed_costs_no_other_file(client, server):
     assert [each.id for each in client.files.list()] == [kept.id]
     assert "May" in str(ask(client, {"file_id": kept.id}))
     client.files.delete(kept.id)
+
+
+def uploads_of_server(**options: object) -> FileUploads:
+    settings = LoadSettings(memory_budget=4096)
+    given = {"max_file_bytes": 8 << 20, "keeps_files": True, "settings": settings} | options
+
+    @asynccontextmanager
+    async def deadline() -> AsyncIterator[None]:
+        yield
+
+    engine = SimpleNamespace(reduce_weights=in_memory)
+    service = SimpleNamespace(options=SimpleNamespace(**given), deadline=deadline, engine=engine)
+    return FileUploads(service)
 
 
 async def in_memory(_mib: float) -> bool:
@@ -255,32 +260,7 @@ def test_another_client_sees_no_file_of_this_one(start_server: StartServer):
             assert refused.status_code == 401
 
 
-def test_a_pdf_is_answered_with_citations(start_server: StartServer):
-    """Needs `python bench/make_texts.py build/document-texts`."""
-    if not (pdf := TEXTS / "guide.en.pdf").exists():
-        pytest.skip("the texts are not there")
-    server = start_server(context_length=2048)
-    with server.client() as client:
-        answer = ask(client, inline(pdf.read_bytes(), "application/pdf", "guide.pdf"))
-        pages = {each["page"] for each in answer.choices[0].message.sources}
-        assert pages
-        assert pages <= set(range(1, 64))
-
-
 # ---- several clients
-
-
-def uploads_of_server(**options: object) -> FileUploads:
-    settings = LoadSettings(memory_budget=4096)
-    given = {"max_file_bytes": 8 << 20, "keeps_files": True, "settings": settings} | options
-
-    @asynccontextmanager
-    async def deadline() -> AsyncIterator[None]:
-        yield
-
-    engine = SimpleNamespace(reduce_weights=in_memory)
-    service = SimpleNamespace(options=SimpleNamespace(**given), deadline=deadline, engine=engine)
-    return FileUploads(service)
 
 
 def test_the_document_of_a_client_that_leaves_is_not_read_to_its_end():

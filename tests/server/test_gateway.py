@@ -63,18 +63,8 @@ def test_a_conversation_stays_on_its_server_and_survives_it(gateway, start_serve
         assert subprocess.run([program, "-c", "-f", file], check=False).returncode == 0
         command = [program, "-db", "-f", str(file)]
     else:
-        command = [
-            program,
-            "launch",
-            "--host",
-            "127.0.0.1",
-            "--port",
-            str(port),
-            "--worker-urls",
-            *addresses,
-            *SMG,
-        ]
-        command += ["--prometheus-port", str(free_port())]
+        command = [program, "launch", "--host", "127.0.0.1", "--port", str(port), *SMG]
+        command += ["--prometheus-port", str(free_port()), "--worker-urls", *addresses]
     for server in servers:
         server.wait_until_ready()
     common = f"http://127.0.0.1:{port}"

@@ -5,7 +5,9 @@ import signal
 import socket
 import threading
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import httpx2
 import openai
@@ -33,6 +35,15 @@ ENDLESS = {
 }
 SHORT = {"messages": [{"role": "user", "content": "?"}], "max_tokens": 1}
 CHAT = "/v1/chat/completions"
+
+
+@contextmanager
+def answering(server: RunningServer, **fields: object) -> Iterator[tuple[Any, Any, Iterator[str]]]:
+    """An endless answer that has begun: a client, the response, and the lines that follow."""
+    with server.http() as http, http.stream("POST", CHAT, json=ENDLESS | fields) as running:
+        lines = running.iter_lines()
+        next(lines)
+        yield http, running, lines
 
 
 @pytest.fixture(scope="module")
@@ -114,42 +125,36 @@ def test_a_body_that_is_too_large_is_refused_unread(server: RunningServer):
 def test_a_body_that_is_no_http_gets_400_and_no_traceback(keyed: RunningServer):
     server = keyed
     head = f"POST {CHAT} HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n"
-    host, _, port = server.address.removeprefix("http://").partition(":")
-    with socket.create_connection((host, int(port)), timeout=PATIENCE_S) as connection:
-        connection.sendall(head.encode() + b"zz\r\nno size of a chunk")
-        assert connection.recv(65_536).startswith(b"HTTP/1.1 400 ")
-    with socket.create_connection((host, int(port)), timeout=PATIENCE_S) as connection:
-        connection.sendall(head.encode())
-        received = connection.recv(65_536)
-        connection.sendall(b"zz\r\nno size of a chunk")
-        while part := connection.recv(65_536):
-            received += part
-        assert received.startswith(b"HTTP/1.1 401 ")
-        assert received.count(b"HTTP/1.1 ") == 1
-    with socket.create_connection((host, int(port)), timeout=PATIENCE_S) as connection:
-        connection.sendall(head.replace("POST", "HEAD").encode() + b"zz\r\n")
-        received = b""
-        while part := connection.recv(65_536):
-            received += part
-        assert received.startswith(b"HTTP/1.1 400 ")
-        assert received.endswith(b"\r\n\r\n")  # no body
-    with socket.create_connection((host, int(port)), timeout=PATIENCE_S) as connection:
-        connection.sendall(b"GET /health HTTP/1.1\r\nHost: x\r\n\r\n")
-        assert connection.recv(65_536).startswith(b"HTTP/1.1 200 ")
-        connection.sendall(b"no head of a request\r\n\r\n")
-        received = b""
-        while part := connection.recv(65_536):
-            received += part
-        assert b"HTTP/1.1 400 " in received
+    chunk = b"zz\r\nno size of a chunk"
+    assert exchanged(server, head.encode() + chunk).startswith(b"HTTP/1.1 400 ")
+    late = exchanged(server, head.encode(), chunk)
+    assert (late[:13], late.count(b"HTTP/1.1 ")) == (b"HTTP/1.1 401 ", 1)
+    bodiless = exchanged(server, head.replace("POST", "HEAD").encode() + b"zz\r\n")
+    assert (bodiless[:13], bodiless[-4:]) == (b"HTTP/1.1 400 ", b"\r\n\r\n")
+    health = b"GET /health HTTP/1.1\r\nHost: x\r\n\r\n"
+    second = exchanged(server, health, b"no head of a request\r\n\r\n")
+    assert second.startswith(b"HTTP/1.1 200 ")
+    assert b"HTTP/1.1 400 " in second
     server.process.send_signal(signal.SIGTERM)
     assert "Traceback" not in server.process.communicate(timeout=PATIENCE_S)[1]
 
 
+def exchanged(server: RunningServer, *sent: bytes) -> bytes:
+    """What a connection gets until the server closes it; a reply comes before the next piece."""
+    host, port = server.address.removeprefix("http://").split(":")
+    received = b""
+    with socket.create_connection((host, int(port)), timeout=PATIENCE_S) as connection:
+        for piece in sent:
+            connection.sendall(piece)
+            received += connection.recv(65_536)
+        while part := connection.recv(65_536):
+            received += part
+    return received
+
+
 def test_more_requests_than_the_queue_takes_get_429(single: RunningServer):
     server = single
-    with server.http() as http, http.stream("POST", CHAT, json=ENDLESS) as running:
-        lines = running.iter_lines()
-        next(lines)
+    with answering(server) as (http, running, _lines):
         waiting = threading.Thread(target=lambda: post(server.address + CHAT, json=SHORT))
         waiting.start()
         wait_for(server, "num_waiting_reqs", 1)
@@ -201,9 +206,7 @@ def test_the_embedding_of_a_client_that_leaves_is_not_computed_to_its_end(server
 
 
 def test_a_short_answer_does_not_wait_for_a_long_one(server: RunningServer):
-    with server.http() as http, http.stream("POST", CHAT, json=ENDLESS) as running:
-        lines = running.iter_lines()
-        next(lines)
+    with answering(server) as (http, _running, lines):
         assert http.post(CHAT, json=SHORT).status_code == 200
         wait_for(server, "num_running_reqs", 1)
         assert next(line for line in lines if line).startswith("data: ")
@@ -235,9 +238,7 @@ def test_answers_are_computed_together_and_each_is_its_own(server: RunningServer
 
 def test_requests_are_answered_again_after_the_engine_was_killed(server: RunningServer):
     engine = engine_of(server)
-    with server.http() as http, http.stream("POST", CHAT, json=ENDLESS) as running:
-        lines = running.iter_lines()
-        next(lines)
+    with answering(server) as (http, _running, lines):
         engine.kill()
         rest = [line for line in lines if line.startswith("data: ")]
         assert "error" in json.loads(rest[-1].removeprefix("data: "))
@@ -261,9 +262,7 @@ def test_a_server_whose_engine_keeps_dying_ends_with_its_reason(shallow_starter:
 
 
 def test_tokens_are_counted_while_an_answer_is_generated(server: RunningServer):
-    with server.http() as http, http.stream("POST", CHAT, json=ENDLESS) as running:
-        lines = running.iter_lines()
-        next(lines)
+    with answering(server) as (http, _running, _lines):
         assert http.post("/tokenize", json={"content": "hello"}).json()["count"] == 1
         wait_for(server, "num_running_reqs", 1)
 
@@ -285,22 +284,19 @@ def test_a_word_of_a_megabyte_is_refused_and_no_reason_to_ask_again(server: Runn
 
 def test_signs_of_life_come_while_a_request_waits(single: RunningServer):
     server = single
-    with server.http() as http, http.stream("POST", CHAT, json=ENDLESS) as running:
-        lines = running.iter_lines()
-        next(lines)
-        with httpx2.stream(
+    with (
+        answering(server) as (_http, _running, _lines),
+        httpx2.stream(
             "POST", server.address + CHAT, json=SHORT | {"stream": True}, timeout=PATIENCE_S
-        ) as waiting:
-            pings = waiting.iter_lines()
-            assert next(pings) == ": ping"
+        ) as waiting,
+    ):
+        pings = waiting.iter_lines()
+        assert next(pings) == ": ping"
 
 
 def test_running_answers_end_before_the_server(start_server: StartServer):
     server = start_server()
-    body = {**ENDLESS, "max_tokens": 16}
-    with server.http() as http, http.stream("POST", CHAT, json=body) as running:
-        lines = running.iter_lines()
-        next(lines)
+    with answering(server, max_tokens=16) as (_http, _running, lines):
         server.process.send_signal(signal.SIGTERM)
         rest = [line for line in lines if line]
         assert rest[-1] == "data: [DONE]"
@@ -316,9 +312,7 @@ def test_answers_that_outlast_the_drain_end_with_an_error(single: RunningServer)
         waiting.append(post(server.address + CHAT, json=SHORT))
 
     asker = threading.Thread(target=ask)
-    with server.http() as http, http.stream("POST", CHAT, json=ENDLESS) as running:
-        lines = running.iter_lines()
-        next(lines)
+    with answering(server) as (_http, _running, lines):
         asker.start()
         wait_for(server, "num_waiting_reqs", 1)
         server.process.send_signal(signal.SIGTERM)
@@ -337,9 +331,7 @@ def test_answers_that_outlast_the_drain_end_with_an_error(single: RunningServer)
 def test_an_engine_that_does_not_react_cannot_withhold_that_error(start_server: StartServer):
     server = start_server("--parallel", "1", "--drain-timeout", "0.3")
     engine = engine_of(server)
-    with server.http() as http, http.stream("POST", CHAT, json=ENDLESS) as running:
-        lines = running.iter_lines()
-        next(lines)
+    with answering(server) as (_http, _running, lines):
         engine.suspend()
         server.process.send_signal(signal.SIGTERM)
         last = [line for line in lines if line][-1]

@@ -7,18 +7,19 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 
-from deepseek_r1.checks import drive_checks, memory_checks, processor_checks, software_checks
+from deepseek_r1.checks.computer import check_memory, check_processor
 from deepseek_r1.checks.finding import Finding, Severity, worst
+from deepseek_r1.checks.installation import check_drives, check_software
 from deepseek_r1.core import log
 from deepseek_r1.core.i18n import tr
 
 __all__ = ["Finding", "Severity", "examine", "worst"]
 
 _CHECKS: tuple[Callable[[], Iterator[Finding]], ...] = (
-    processor_checks.check,
-    memory_checks.check,
-    drive_checks.check,
-    software_checks.check,
+    check_processor,
+    check_memory,
+    check_drives,
+    check_software,
 )
 
 

@@ -6,21 +6,23 @@ from pathlib import Path
 
 from deepseek_r1.cli import console
 from deepseek_r1.cli import options as o
-from deepseek_r1.cli.command import command
-from deepseek_r1.cli.conversation import Conversation, LineInput, save
-from deepseek_r1.cli.document_options import answer_events, read_documents, show_sources
-from deepseek_r1.cli.generate_command import generate_report
-from deepseek_r1.cli.generation_progress import (
+from deepseek_r1.cli.answering import (
     ShortageNotifier,
+    answer_events,
     cancelling,
     interrupting,
     note_facts,
     note_template,
+    read_documents,
     show_progress,
     show_reading,
+    show_sources,
     summary,
     thinking_end_text,
 )
+from deepseek_r1.cli.command import command
+from deepseek_r1.cli.conversation import Conversation, LineInput, save
+from deepseek_r1.cli.generate_command import generate_report
 from deepseek_r1.core.errors import R1Error
 from deepseek_r1.core.events import (
     AnswerDelta,
@@ -81,7 +83,6 @@ def chat(
     chat_template: str,
     as_json: bool,
 ) -> None:
-    """Talk with a model. /help lists the commands; Ctrl-C stops an answer, Ctrl-D leaves."""
     path = o.chosen_model(model).absolute()
     with (
         EngineClient(on_event=ShortageNotifier()) as engine,

@@ -11,9 +11,9 @@ import click
 
 from deepseek_r1.cli import console
 from deepseek_r1.cli import options as o
+from deepseek_r1.cli.answering import finish_text, show_progress
 from deepseek_r1.cli.command import INTERRUPTED, PATH, command, option
 from deepseek_r1.cli.generate_command import generate_report
-from deepseek_r1.cli.generation_progress import finish_text, show_progress
 from deepseek_r1.cli.progress import print_table
 from deepseek_r1.core import wings
 from deepseek_r1.core.errors import ErrorReport, WrongUsage
@@ -83,7 +83,6 @@ def compare(
     chat_template: str,
     as_json: bool,
 ) -> None:
-    """Let several models answer the same questions, within one memory budget."""
     if bool(prompt) == (file is not None):
         raise WrongUsage(detail=tr("Give a question, or a file of questions with --file."))
     lines = o.text_in(file).splitlines() if file is not None else [o.clean_text(prompt)]

@@ -9,17 +9,19 @@ import click
 
 from deepseek_r1.cli import console
 from deepseek_r1.cli import options as o
-from deepseek_r1.cli.command import INTERRUPTED, PATH, command, flag, option
-from deepseek_r1.cli.document_options import answer_events, read_documents, show_sources
-from deepseek_r1.cli.generation_progress import (
+from deepseek_r1.cli.answering import (
     ShortageNotifier,
+    answer_events,
     interrupting,
     note_facts,
     note_template,
+    read_documents,
     show_progress,
     show_reading,
+    show_sources,
     summary,
 )
+from deepseek_r1.cli.command import INTERRUPTED, PATH, command, flag, option
 from deepseek_r1.core.errors import WrongUsage
 from deepseek_r1.core.events import (
     AnswerDelta,
@@ -89,7 +91,6 @@ def generate(
     as_json: bool,
     json_lines: bool,
 ) -> None:
-    """Answer one question. The answer goes to standard output, the thinking to the terminal."""
     _require_one("--json", "--json-lines", both=as_json and json_lines)
     _require_one("--raw", "--system", both=raw and bool(system))
     _require_one("--raw", "--document", both=raw and bool(document))

@@ -10,10 +10,10 @@ import click
 from deepseek_r1.catalogue.file_rules import files_of
 from deepseek_r1.catalogue.installed import installed_models, model_files
 from deepseek_r1.catalogue.known_models import catalogue, known_models
-from deepseek_r1.catalogue.model_file import ModelFile, known_files
+from deepseek_r1.catalogue.model_file import ModelFile, known_files, listed_files
 from deepseek_r1.catalogue.model_folder import Verified, VerifyResult, find_model, remove, verify
-from deepseek_r1.catalogue.recommendation import best_for_you
-from deepseek_r1.cli import console, hub_command, pull_command
+from deepseek_r1.catalogue.recommendation import best_for_you, ladder_text, speed_and_loss
+from deepseek_r1.cli import console, pull_command
 from deepseek_r1.cli import options as o
 from deepseek_r1.cli.command import Group, flag
 from deepseek_r1.cli.progress import file_progress, print_table
@@ -22,7 +22,7 @@ from deepseek_r1.core.models_folders import models_dirs, user_models_dir
 from deepseek_r1.core.paths import starter_model
 from deepseek_r1.core.settings import LoadSettings
 from deepseek_r1.core.units import format_mib, format_size
-from deepseek_r1.memory.forecast import planned_share
+from deepseek_r1.memory.forecast import Fit, fit_facts, planned_share
 from deepseek_r1.memory.plan import plan
 
 MIB = 1 << 20
@@ -36,7 +36,6 @@ def models() -> None:
 
 models.add_command(pull_command.pull_model)
 models.add_command(pull_command.import_file)
-models.add_command(hub_command.list_files)
 
 
 @models.command(
@@ -46,7 +45,6 @@ models.add_command(hub_command.list_files)
 @flag("--available", tr("List the models that can be downloaded."))
 @o.json_option
 def list_models(*, available: bool, as_json: bool) -> None:
-    """List the models that can be used, with what each needs at the default settings."""
     here = () if available else installed_models()
     rows = _available() if available else [_row(file, str(file.path)) for file in here]
     if as_json:
@@ -90,6 +88,73 @@ def _note_drafts() -> None:
 
 
 @models.command(
+    "files",
+    help=tr(
+        "List the files of a model of the catalogue, or the GGUF files of a repository of Hugging "
+        "Face or ModelScope, with the speed of each on this computer and what it loses."
+    ),
+)
+@click.argument(
+    "repository", help=tr("A model's id, a repository as owner/name, or the address of its page.")
+)
+@o.budget_option
+@pull_command.source_option
+@o.json_option
+def list_files(*, repository: str, memory_budget: int, source: str | None, as_json: bool) -> None:
+    files, name = pull_command.known_ladder(repository), repository.casefold()
+    if not files:
+        listing = pull_command.list_hub(repository, source)
+        files, name = listed_files(listing), listing.reference.repository
+    files = pull_command.forecaster(memory_budget).add_to(files)
+    text = ladder_text(files)
+    if as_json:
+        rows = [_file_row(file) for file in files]
+        console.result_json({"repository": name, "files": rows, "advice": text})
+        return
+    print_table(
+        (tr("Type"), tr("Size"), tr("Needs"), tr("Fit"), tr("Speed and loss"), tr("File")),
+        (
+            (
+                file.quantisation,
+                format_size(file.size_bytes or 0),
+                *_needs_and_fit(file),
+                speed_and_loss(file),
+                file.file,
+            )
+            for file in files
+        ),
+    )
+    if text:
+        console.result(text)
+
+
+def _needs_and_fit(file: ModelFile) -> tuple[str, str]:
+    if file.forecast is None:
+        return "?", "?"
+    return format_mib(file.forecast.bill.total_mib, up=True), fit_facts(file.forecast)[0]
+
+
+def _file_row(file: ModelFile) -> dict[str, Any]:
+    row: dict[str, Any] = {
+        "file": file.file,
+        "parts": len(file.specs),
+        "quantisation": file.quantisation,
+        "mb": round((file.size_bytes or 0) / MIB, 2),
+        "needs_mb": 0.0,
+        "fits": None,
+        "verifiable": file.verifiable,
+    }
+    if (forecast := file.forecast) is not None:
+        row |= {
+            "needs_mb": round(forecast.bill.total_mib, 2),
+            "fits": forecast.fit is Fit.IN_MEMORY,
+            "tok_s": round(forecast.tok_s, 2),
+            "drafted_tok_s": round(forecast.drafted_tok_s, 2),
+        }
+    return row
+
+
+@models.command(
     "verify",
     help=tr(
         "Read models completely and compare them with their checksums. Exit status 3 if "
@@ -99,7 +164,6 @@ def _note_drafts() -> None:
 @click.argument("name", required=False, help=tr("One model. Default: all."))
 @o.json_option
 def verify_models(*, name: str | None, as_json: bool) -> None:
-    """Compare models with their checksums. Exit status 3 if one differs."""
     folder, folders = user_models_dir(), [*models_dirs()]
     if (starter := starter_model()) is not None:
         folders.append(starter.parent)
@@ -137,7 +201,6 @@ def _verify_text(each: Verified) -> str:
 @flag("--yes -y", tr("Do not ask."))
 @o.json_option
 def remove_model(*, name: str, yes: bool, as_json: bool) -> None:
-    "Delete a model from the models folder, after asking."
     path = find_model(name, *models_dirs())
     files = files_of(path)
     size = format_size(sum(each.stat().st_size for each in files))
@@ -163,7 +226,7 @@ def _own_files() -> list[Path]:
 
 
 def _available() -> list[dict[str, Any]]:
-    files = hub_command.forecaster(LoadSettings().memory_budget).add_to(known_files())
+    files = pull_command.forecaster(LoadSettings().memory_budget).add_to(known_files())
     best = best_for_you(files)
     return [
         _row(file, f"{model.id}/{file.quantisation}")

@@ -24,7 +24,6 @@ from deepseek_r1.memory.forecast import model_bill
 @o.load_options
 @o.json_option
 def plan(*, file: Path | None, model: Path | None, load: LoadSettings, as_json: bool) -> None:
-    """Show what a model would cost in memory. Nothing is loaded."""
     if file and model:
         raise WrongUsage(detail=tr("The model is given twice: {a} and {b}.", a=file, b=model))
     path = o.chosen_model(file or model)

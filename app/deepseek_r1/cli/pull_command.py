@@ -1,5 +1,6 @@
-"""The commands `deepseek-r1 models pull` and `models import`."""
+"""The commands `deepseek-r1 models pull` and `models import`, and the repositories of hubs."""
 
+import os
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -9,35 +10,86 @@ import click
 
 from deepseek_r1.catalogue.download_spec import (
     DownloadSpec,
+    HubListing,
     PulledModel,
+    RetryPolicy,
     draft_hosts,
     find_known,
     spec_for_draft,
     spec_for_known,
     spec_for_url,
 )
-from deepseek_r1.catalogue.errors import DraftUnknown
-from deepseek_r1.catalogue.known_models import KnownDraft, draft_of, find_draft
+from deepseek_r1.catalogue.errors import DraftUnknown, ReferenceUnusable
+from deepseek_r1.catalogue.forecaster import Forecaster
+from deepseek_r1.catalogue.header_process import HeaderProcess
+from deepseek_r1.catalogue.hub_reference import HUB_HOSTS, HubReference, parse_reference
+from deepseek_r1.catalogue.known_models import KnownDraft, draft_of, find_draft, known_models
+from deepseek_r1.catalogue.model_file import ModelFile, known_files
 from deepseek_r1.catalogue.model_folder import ImportMethod, import_model
 from deepseek_r1.catalogue.network_process import NetworkProcess
 from deepseek_r1.catalogue.recommendation import ladder_text
 from deepseek_r1.cli import console
 from deepseek_r1.cli import options as o
 from deepseek_r1.cli.command import PATH, command, flag, option
-from deepseek_r1.cli.hub_command import (
-    HOSTS,
-    forecaster,
-    is_hub_name,
-    known_ladder,
-    list_hub,
-    retry_policy,
-    source_option,
-)
 from deepseek_r1.cli.progress import file_progress
 from deepseek_r1.core.errors import R1Error, WrongUsage
 from deepseek_r1.core.i18n import tr
 from deepseek_r1.core.models_folders import user_models_dir
 from deepseek_r1.core.settings import LoadSettings
+
+_MIB = 1 << 20
+LOOPBACK_VARIABLE = "R1DESK_LOOPBACK_HTTP"
+HOSTS = {host.name.casefold().replace(" ", ""): host for host in HUB_HOSTS}  # as they are typed
+source_option = option(
+    "--source", tr("Where a model is downloaded from."), click.Choice(list(HOSTS))
+)
+
+
+def retry_policy() -> RetryPolicy:
+    """Returns the default policy. For tests, `R1DESK_LOOPBACK_HTTP=1` allows local http."""
+    return RetryPolicy(loopback_http=os.environ.get(LOOPBACK_VARIABLE) == "1")
+
+
+def is_hub_name(text: str) -> bool:
+    """True for a repository or its page; a model of the catalogue and other addresses are none."""
+    if "/" not in text:
+        return False
+    if any(model.id == text.partition("/")[0].casefold() for model in known_models()):
+        return False
+    try:
+        found = parse_reference(text, loopback=retry_policy().loopback_http)
+    except ReferenceUnusable:
+        return False
+    return isinstance(found, HubReference) and "/resolve/" not in text
+
+
+def list_hub(text: str, source: str | None, quantisation: str | None = None) -> HubListing:
+    """The files of a repository. Raises the errors of `list_repository`, and WrongUsage."""
+    policy = retry_policy()
+    host = HOSTS[source] if source is not None else None
+    reference = parse_reference(text, host, loopback=policy.loopback_http)
+    if not isinstance(reference, HubReference):
+        raise WrongUsage(detail=tr("This is the address of one file: download it directly."))
+    if source is not None and "://" in text:
+        reference = replace(reference, host=HOSTS[source], revision=HOSTS[source].branch)
+    if quantisation is not None:
+        reference = replace(reference, quantisation=quantisation)
+    console.note(tr("From {address}", address=f"{reference.host.origin}/{reference.repository}"))
+    return NetworkProcess().list_repository(reference, policy)
+
+
+def forecaster(memory_budget: int) -> Forecaster:
+    """Forecasts with the measured speed of this computer."""
+    made = Forecaster(
+        LoadSettings(memory_budget=memory_budget), HeaderProcess(), o.COMMAND_LINE_MIB
+    )
+    made.measure()
+    return made
+
+
+def known_ladder(name: str) -> tuple[ModelFile, ...]:
+    """The files of a model of the catalogue; empty for another name."""
+    return tuple(file for file in known_files() if file.known and file.known.id == name.casefold())
 
 
 @dataclass(frozen=True, slots=True)
@@ -180,7 +232,6 @@ def _checked_sha256(text: str) -> str:
 def import_file(
     *, file: Path, move: bool, link: bool, sha256: str | None, name: str | None, as_json: bool
 ) -> None:
-    """Import a model file of this computer into the models folder after checking it."""
     if move and link:
         raise WrongUsage(detail=tr("Use either --move or --link."))
     with file_progress() as on_progress:

@@ -75,7 +75,6 @@ def convert(
     force: bool,
     as_json: bool,
 ) -> None:
-    """Write a model as a GGUF file of another precision. An interrupted run is continued."""
     request = ConversionRequest(
         source=_one(source, input_path, "--input"),
         output=_one(target, output_path, "--output"),

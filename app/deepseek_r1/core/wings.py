@@ -4,6 +4,7 @@ Each stands apart, with a README.md and tests of its own. Nothing outside import
 `lint-imports` checks, so each can be left out: what needs it then says so, and the rest runs.
 """
 
+from functools import cache
 from importlib import import_module
 from importlib.util import find_spec
 from typing import Any, Final
@@ -25,6 +26,9 @@ ENTRIES: Final = {  # module and name, in the order in which help lists the comm
     "converted_models": "deepseek_r1.convert.convert_command:converted_models",
     "with_importance": "deepseek_r1.lab.prune_command:with_importance",
     "prune_file": "deepseek_r1.lab.prune_command:prune_file",
+    "old_header": "deepseek_r1.legacy.ggml_file:read_ggml_header",
+    "old_weights_mib": "deepseek_r1.legacy.legacy_costs:weights_mib",
+    "old_fixed_mib": "deepseek_r1.legacy.legacy_costs:fixed_mib",
     "old_engine": "deepseek_r1.legacy.legacy_runner:LegacyEngine",
     "old_library": "deepseek_r1.legacy.legacy_model:library",
 }
@@ -42,6 +46,7 @@ def is_here(name: str) -> bool:
     return not _missing(name)
 
 
+@cache
 def entry(name: str) -> Any:
     """Import and return an entry. Raises WingMissing where its wing was left out."""
     if package := _missing(name):

@@ -5,25 +5,28 @@ instead of fail is refused here, and every refusal is a `ModelRefused`.
 """
 
 import re
+import stat
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import asdict, replace
 from pathlib import Path
 
+from deepseek_r1.core import wings
 from deepseek_r1.core.errors import (
     ArchitectureTooNew,
     ArchitectureUnknown,
     EmbeddingModelUnfit,
+    LegacyModelFile,
     ModelRefused,
     ModelWithoutWeights,
     SplitPartMissing,
+    WingMissing,
 )
 from deepseek_r1.core.i18n import tr
 from deepseek_r1.core.model_names import with_size
 from deepseek_r1.core.paths import STARTER_FILE, STARTER_NAME
 from deepseek_r1.formats.container import Container, TensorInfo, read_container
 from deepseek_r1.formats.cursor import printable
-from deepseek_r1.formats.ggml_file import is_ggml, read_ggml_header
 from deepseek_r1.formats.ggml_types import FILE_TYPES
 from deepseek_r1.formats.header import FIRST_GGUF, ModelHeader
 from deepseek_r1.formats.llama_names import CHAT, EMBEDDING, NOT_CHAT
@@ -35,7 +38,30 @@ __all__ = ["ModelHeader", "TensorInfo", "read_header"]
 NAME_CHARACTERS = 120  # of a model's name; files may state megabytes
 MAX_PARTS = 999
 _PART = re.compile(r"(?P<stem>.+)-(?P<number>\d{5})-of-(?P<count>\d{5})\.gguf", re.DOTALL)
+_OLD_MAGICS = (b"lmgg", b"fmgg", b"tjgg", b"ccgg", b"algg")  # of formats from before GGUF
 _FIRST_GGUF_FAMILIES = ("llama", "falcon")  # those that the engine for old files supports
+
+
+def is_ggml(path: Path) -> bool:
+    """True where the first four bytes are those of a format from before GGUF.
+
+    False for a file that cannot be opened: reading it as GGUF then raises the error.
+    """
+    try:
+        if not stat.S_ISREG(path.stat().st_mode):
+            return False
+        with path.open("rb", buffering=0) as file:
+            return file.read(4) in _OLD_MAGICS
+    except (OSError, ValueError):
+        return False
+
+
+def _old_header(path: Path) -> ModelHeader:
+    try:
+        header: ModelHeader = wings.entry("old_header")(path)
+    except WingMissing as error:
+        raise LegacyModelFile(path=str(path), format="GGML", detail=str(error)) from error
+    return header
 
 
 def read_header(path: Path, *, embedding: bool = False) -> ModelHeader:
@@ -48,7 +74,7 @@ def read_header(path: Path, *, embedding: bool = False) -> ModelHeader:
     """
     path = Path(path)
     if is_ggml(path) and not embedding:
-        return read_ggml_header(path)
+        return _old_header(path)
     parts = read_parts(path)
     first = parts[0]
     architecture = _architecture(first, embedding=embedding)

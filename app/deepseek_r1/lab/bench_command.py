@@ -50,7 +50,6 @@ def bench() -> None:
 def bench_engine(
     *, file: Path | None, threads: str, blocks: int, tokens: int, prompt_tokens: int, as_json: bool
 ) -> None:
-    """Measure reading and writing with the whole model in memory for several thread counts."""
     if sys.platform != "linux":
         raise WrongUsage(
             detail=tr("“bench engine” needs Linux's process counters; it runs on Linux only.")
@@ -146,7 +145,6 @@ def bench_serve(
     api_key_file: Path | None,
     as_json: bool,
 ) -> None:
-    """Measure a running server, with users who ask again or at a rate of requests."""
     counts = _numbers("--users", users, int, _MOST_THREADS)
     wanted_rates = _numbers("--rates", rates, float, MOST_REQUESTS_S) if rates else []
     load = ServerLoad(url, o.api_key(api_key_file), tokens, prompt_tokens)

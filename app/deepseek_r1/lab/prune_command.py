@@ -69,7 +69,6 @@ def prune(
     force: bool,
     as_json: bool,
 ) -> None:
-    """Remove the least important feed-forward channels. Loses quality: compare before use."""
     if share is None:
         share = 0.0 if prune_layers else _USUAL_SHARE
     request = ConversionRequest(

@@ -25,8 +25,9 @@ from deepseek_r1.engine.interface import AnswerBatch, GenerationResult, OpenRequ
 from deepseek_r1.engine.output.generation_output import GenerationOutput, ResultCollector
 from deepseek_r1.engine.output.repetition import RepetitionDetector
 from deepseek_r1.engine.prompt.prompt_builder import common_length
-from deepseek_r1.formats.ggml_file import MISSING_BYTES
 from deepseek_r1.hardware import cpu
+from deepseek_r1.legacy import legacy_costs
+from deepseek_r1.legacy.ggml_file import MISSING_BYTES
 from deepseek_r1.legacy.legacy_model import (
     MAX_SEED,
     LegacyModel,
@@ -35,7 +36,6 @@ from deepseek_r1.legacy.legacy_model import (
     legacy_file,
 )
 from deepseek_r1.legacy.legacy_prompt import PlainPromptBuilder
-from deepseek_r1.memory import legacy_costs
 from deepseek_r1.memory.meter import peak_mib, process_mib
 from deepseek_r1.memory.plan import LEGACY_PROCESS_MIB
 from deepseek_r1.weights.residency import Residency

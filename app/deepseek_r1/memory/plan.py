@@ -7,12 +7,13 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from math import ceil
 
+from deepseek_r1.core import wings
 from deepseek_r1.core.errors import ContextTooLarge
 from deepseek_r1.core.events import Bill, BillItem, BillLine
 from deepseek_r1.core.settings import DraftMode, KVType, LoadSettings
 from deepseek_r1.formats.gguf import ModelHeader
 from deepseek_r1.hardware import converts_f16_slowly, packs_weights
-from deepseek_r1.memory import cost_model, legacy_costs
+from deepseek_r1.memory import cost_model
 from deepseek_r1.memory.kernel_times import KernelTimes, kept_times
 from deepseek_r1.weights.residency import (
     Residency,
@@ -277,7 +278,8 @@ def _reclaimable_mib(header: ModelHeader, settings: LoadSettings) -> float:
 
 def _weights_mib(header: ModelHeader, overhead: ProcessOverhead) -> float:
     if header.legacy:
-        return legacy_costs.weights_mib(header)
+        weights_mib: float = wings.entry("old_weights_mib")(header)
+        return weights_mib
     # Graphics takes the file's layout.
     packed = overhead.packs and not overhead.driver_mib and overhead.times.repacks(header)
     return cost_model.weights_bytes(header, packed=packed) / _MIB
@@ -289,7 +291,7 @@ def _fixed_mib(
     """All lines but the weights, for `rows` rows of logits at once."""
     reserve_mib = _RESERVE_MIB
     if header.legacy:
-        mib = legacy_costs.fixed_mib(header, settings)
+        mib: dict[BillItem, float] = wings.entry("old_fixed_mib")(header, settings)
     else:
         reserve_mib += LOOKUP_MIB if rows > 1 else 0.0
         reserve_mib += cost_model.buffer_bytes(header, settings) / _MIB

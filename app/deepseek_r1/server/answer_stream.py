@@ -21,8 +21,8 @@ from deepseek_r1.core.events import (
     TokenLogprob,
 )
 from deepseek_r1.engine.interface import GenerationResult
-from deepseek_r1.server.api_errors import ApiError
 from deepseek_r1.server.api_responses import (
+    ApiError,
     ResponseHead,
     chat_logprobs,
     completion_logprobs,

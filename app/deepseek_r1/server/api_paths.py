@@ -26,7 +26,6 @@ from deepseek_r1.server.answer_stream import (
     cancel_on_disconnect,
 )
 from deepseek_r1.server.answers import AnswerService
-from deepseek_r1.server.api_errors import ApiError
 from deepseek_r1.server.api_requests import (
     ChatRequest,
     CompletionRequest,
@@ -35,7 +34,7 @@ from deepseek_r1.server.api_requests import (
     SamplingFields,
     TokenizeBody,
 )
-from deepseek_r1.server.api_responses import ResponseHead
+from deepseek_r1.server.api_responses import ApiError, ResponseHead
 from deepseek_r1.server.file_uploads import FileUploads
 
 

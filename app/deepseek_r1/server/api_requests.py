@@ -12,7 +12,7 @@ from deepseek_r1.core.errors import WrongUsage
 from deepseek_r1.core.messages import Message, RawPrompt, Role, message_from
 from deepseek_r1.core.settings import SamplingSettings
 from deepseek_r1.engine.output.schema import schema_json
-from deepseek_r1.server.api_errors import ApiError, api_error, not_supported
+from deepseek_r1.server.api_responses import ApiError, api_error, not_supported
 
 # OpenAI's efforts as budgets of thinking tokens; the others are not limited.
 EFFORTS = {"none": 0, "minimal": 128, "low": 512, "medium": 2048}

@@ -35,10 +35,10 @@ from deepseek_r1.documents.reading_memory import ReadingMemory
 from deepseek_r1.server.admission import MOST_READERS, ReaderTurns, client_of
 from deepseek_r1.server.answer_stream import cancel_on_disconnect
 from deepseek_r1.server.answers import AnswerService
-from deepseek_r1.server.api_errors import ApiError, not_supported
+from deepseek_r1.server.api_responses import ApiError, not_supported
 from deepseek_r1.server.async_engine import AsyncEngine
-from deepseek_r1.server.guard import FILES_PATH
 
+FILES_PATH: Final = "/v1/files"
 _MOST_FILES: Final = 200  # uploaded, of all clients
 _MOST_OF_CLIENT: Final = 20
 _MOST_UNNAMED: Final = 32  # sent in messages: the last ones need not be read again

@@ -15,7 +15,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from contextlib import suppress
 
 from pydantic import TypeAdapter
 
@@ -54,24 +54,6 @@ class InstanceFailed(R1Error):
     exit_code = 4
 
 
-@dataclass
-class _Instance:
-    """One process and the record of its starts. Times are those of `time.monotonic`."""
-
-    number: int
-    sockets: list[socket.socket]
-    process: subprocess.Popen[bytes] | None = None
-    started_at: float = 0.0
-    due_at: float = 0.0  # of the next start
-    failed_starts: int = 0
-
-    def release(self) -> None:
-        """Release a process that has ended."""
-        if self.process is not None and self.process.stdin is not None:
-            self.process.stdin.close()
-        self.process = None
-
-
 class InstanceSupervisor:
     """Starts the instances and keeps them running until a signal ends it. For the main thread."""
 
@@ -84,76 +66,71 @@ class InstanceSupervisor:
         options.check()
         self._share = share_of(options, count)
         self._ending = threading.Event()
-        self._drain_s = options.drain_s
-        common = listen(options.host, options.port)
-        on_listening(address_of(common))
-        port = common.getsockname()[1]
-        self._instances = []
+        self._failure: R1Error | OSError | None = None
+        self._common = listen(options.host, options.port)
+        on_listening(address_of(self._common))
+        port = self._common.getsockname()[1]
+        self._own: list[socket.socket] = []
         for number in range(1, count + 1):
-            own = listen(options.host, port + number if options.port else 0)
-            on_listening(address_of(own))
-            self._instances.append(_Instance(number, [common, own]))
+            self._own.append(listen(options.host, port + number if options.port else 0))
+            on_listening(address_of(self._own[-1]))
 
     def run(self) -> None:
-        """Keep the instances running. Raises InstanceFailed."""
+        """Keep the instances running. Raises InstanceFailed, OSError."""
+        threads = [
+            threading.Thread(target=self._keep, args=each) for each in enumerate(self._own, 1)
+        ]
         with ending_signals(self._ending.set):
+            for thread in threads:
+                thread.start()
+            for thread in threads:
+                thread.join()
+        for listening in (self._common, *self._own):
+            listening.close()
+        if self._failure is not None:
+            raise self._failure
+
+    def _keep(self, number: int, own: socket.socket) -> None:
+        """Start an instance whenever it has ended by itself, in a thread of its own."""
+        failed_starts = 0
+        while not self._ending.is_set():
+            began_at = time.monotonic()
             try:
-                while not self._ending.is_set():
-                    for instance in self._instances:
-                        self._check(instance)
-                    self._ending.wait(_POLL_S)
-            finally:
-                self._end_all()
+                status = self._run_once((self._common.fileno(), own.fileno()))
+            except OSError as error:
+                self._failure = error
+                self._ending.set()
+            if self._ending.is_set():
+                return
+            short = time.monotonic() - began_at < SHORT_RUN_S
+            failed_starts = failed_starts + 1 if short else 0
+            if status in _REFUSED or failed_starts > MAX_FAILED_STARTS:
+                self._failure = InstanceFailed(number=number, status=status)
+                self._ending.set()
+            self._ending.wait(PAUSE_S)
 
-    def _check(self, instance: _Instance) -> None:
-        """Start an instance that is due; note one that has ended. Raises InstanceFailed."""
-        now = time.monotonic()
-        process = instance.process
-        if process is None:
-            if now >= instance.due_at:
-                self._start(instance)
-            return
-        status = process.poll()
-        if status is None:
-            return
-        instance.release()
-        short = now - instance.started_at < SHORT_RUN_S
-        instance.failed_starts = instance.failed_starts + 1 if short else 0
-        if status in _REFUSED or instance.failed_starts > MAX_FAILED_STARTS:
-            raise InstanceFailed(number=instance.number, status=status)
-        instance.due_at = now + PAUSE_S
-
-    def _start(self, instance: _Instance) -> None:
-        descriptors = tuple(each.fileno() for each in instance.sockets)
-        process = subprocess.Popen(
+    def _run_once(self, descriptors: tuple[int, ...]) -> int:
+        """Run an instance until it ends, or drain it when all end; return its exit status."""
+        with subprocess.Popen(
             child_command(ChildKind.INSTANCE),
             env=child_environment(),
-            stdin=subprocess.PIPE,
+            stdin=subprocess.PIPE,  # left open: the instance ends when this process does
             pass_fds=descriptors,
             start_new_session=True,  # Ctrl-C in a terminal reaches this process only
-        )
-        assert process.stdin is not None  # noqa: S101 - requested above
-        start = InstanceStart(options=self._share, descriptors=descriptors)
-        process.stdin.write(frames.pack(start, frames.TO_CHILD_CAP))
-        process.stdin.flush()  # left open: the instance ends when this process does
-        instance.process, instance.started_at = process, time.monotonic()
-
-    def _end_all(self) -> None:
-        """Drain the instances, then end those that remain."""
-        running = [each.process for each in self._instances if each.process is not None]
-        for process in running:
-            process.terminate()
-        until = time.monotonic() + self._drain_s + _KILL_S
-        for process in running:
-            try:
-                process.wait(max(0.0, until - time.monotonic()))
-            except subprocess.TimeoutExpired:
-                process.kill()
-                process.wait()
-        for instance in self._instances:
-            instance.release()
-            for each in instance.sockets:
-                each.close()
+        ) as process:
+            assert process.stdin is not None  # noqa: S101 - requested above
+            start = InstanceStart(options=self._share, descriptors=descriptors)
+            with suppress(BrokenPipeError):  # its exit status says more
+                process.stdin.write(frames.pack(start, frames.TO_CHILD_CAP))
+                process.stdin.flush()
+            while process.poll() is None:
+                if self._ending.wait(_POLL_S):
+                    process.terminate()
+                    with suppress(subprocess.TimeoutExpired):
+                        process.wait(self._share.drain_s + _KILL_S)
+                    process.kill()
+                    process.wait()
+            return process.returncode
 
 
 def share_of(options: ServeOptions, count: int) -> ServeOptions:

@@ -7,8 +7,8 @@ import click
 
 from deepseek_r1.cli import console
 from deepseek_r1.cli import options as o
+from deepseek_r1.cli.answering import note_missing_lock, show_progress
 from deepseek_r1.cli.command import PATH, Decorator, command, option
-from deepseek_r1.cli.generation_progress import note_missing_lock, show_progress
 from deepseek_r1.core.errors import WrongUsage
 from deepseek_r1.core.events import ModelLoaded
 from deepseek_r1.core.i18n import tr

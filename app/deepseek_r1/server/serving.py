@@ -18,12 +18,11 @@ from deepseek_r1.host.client import EngineClient
 from deepseek_r1.host.protocol import EngineState, HostEvent, StateChanged
 from deepseek_r1.host.supervisor import SHUTDOWN_S
 from deepseek_r1.memory.meter import tree_mib
-from deepseek_r1.server.answers import AnswerService
+from deepseek_r1.server.answers import AnswerService, WarmPrompt
 from deepseek_r1.server.async_engine import AsyncEngine
 from deepseek_r1.server.http_app import create_app
 from deepseek_r1.server.http_protocol import HttpProtocol
 from deepseek_r1.server.serve_options import ServeOptions
-from deepseek_r1.server.warm_prompt import WarmPrompt
 
 # Memory of the server's process, without the engine's, in MiB: 64 measured with 8 clients.
 SERVER_MIB = 68.0

@@ -38,8 +38,7 @@ from deepseek_r1.native.child_start import end_with_owner
 from deepseek_r1.native.native_library import native
 from deepseek_r1.server.answers import AnswerService
 from deepseek_r1.server.async_engine import AsyncEngine
-from deepseek_r1.server.client_log import ClientLog
-from deepseek_r1.server.http_app import create_app
+from deepseek_r1.server.http_app import ClientLog, create_app
 from deepseek_r1.server.serve_options import ServeOptions
 from deepseek_r1.server.serving import DrainingServer, address_of, listen
 

@@ -8,7 +8,7 @@ from unittest.mock import patch
 
 import pytest
 
-from deepseek_r1.checks import software_checks
+from deepseek_r1.checks import installation
 from deepseek_r1.engine.interface import engine_name
 from deepseek_r1.engine.llama.binding import library as library_module
 from deepseek_r1.engine.llama.binding.library import (
@@ -132,6 +132,6 @@ def test_a_chosen_way_of_waiting_stands():
 def test_the_engines_have_one_name_wherever_they_are_shown() -> None:
     assert re.fullmatch(r"llama\.cpp \(llama-cpp-python [\d.]+\)", engine_name())
     assert re.fullmatch(r"ctransformers [\d.]+", engine_name(legacy=True))
-    findings = {finding.key: finding.value for finding in software_checks.check()}
+    findings = {finding.key: finding.value for finding in installation.check_software()}
     assert findings["llama-cpp-python"] == engine_name()
     assert findings["ctransformers"] == engine_name(legacy=True)

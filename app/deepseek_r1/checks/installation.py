@@ -1,11 +1,13 @@
-"""Checks folders and drives: writable profile, free space, speed of the drive, models."""
+"""Checks what is installed and where: profile, drives and models; the libraries."""
 
 from __future__ import annotations
 
+import importlib.util
 import os
+import platform
 import shutil
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import psutil
@@ -15,12 +17,17 @@ from deepseek_r1.catalogue.file_rules import require_present
 from deepseek_r1.catalogue.header_process import HeaderProcess
 from deepseek_r1.catalogue.installed import installed_models, model_files
 from deepseek_r1.checks.finding import Finding, Severity
+from deepseek_r1.core import VERSION
+from deepseek_r1.core.errors import EngineStartFailed
 from deepseek_r1.core.i18n import tr
 from deepseek_r1.core.models_folders import user_models_dir
 from deepseek_r1.core.paths import is_profile_chosen, profile_dir, starter_model
+from deepseek_r1.core.process_lock import missing_parts
 from deepseek_r1.core.units import in_sentence
+from deepseek_r1.engine.interface import engine_name
 from deepseek_r1.hardware.linux import small_text
 from deepseek_r1.hardware.read_speed import read_speed_mib_s
+from deepseek_r1.native.native_library import LIBRARY, native
 
 LEAST_FREE_MIB = 5 * 1024  # one model of medium size
 SLOW_MIB_S = 300.0  # slower drives need several seconds for a word of a streamed model
@@ -29,7 +36,7 @@ _MIB = 1 << 20
 _FAR = frozenset({"nfs", "nfs4", "cifs", "smb3", "smbfs", "9p", "fuse.sshfs", "afpfs"})
 
 
-def check() -> Iterator[Finding]:
+def check_drives() -> Iterator[Finding]:
     """Yields the findings in the order in which they are shown."""
     yield profile_finding(profile_dir())
     folder = user_models_dir()
@@ -134,3 +141,58 @@ def _models() -> Iterator[Finding]:
             yield Finding(
                 "model", model.name, str(model.path), Severity.WARNING, model.error.text()
             )
+
+
+_PACKAGES = {"llama-cpp-python": "llama_cpp", "ctransformers": "ctransformers"}
+
+
+def check_software() -> Iterator[Finding]:
+    """Yields the findings in the order in which they are shown."""
+    yield Finding("version", tr("Version"), VERSION)
+    yield Finding(
+        "system", tr("System"), f"{platform.platform()}, Python {platform.python_version()}"
+    )
+    yield _library("llama-cpp-python", tr("Engine"), Severity.PROBLEM)
+    yield from _native()
+    yield process_lock_finding(missing_parts())
+    yield _old_files()
+
+
+def _library(package: str, title: str, without: Severity) -> Finding:
+    if importlib.util.find_spec(_PACKAGES[package]) is None:
+        todo = tr("It is missing. Install R1 Desk again.")
+        return Finding(package, title, package, without, todo)
+    return Finding(package, title, engine_name(legacy=package == "ctransformers"))
+
+
+def _native() -> Iterator[Finding]:
+    """Reports our own native library if it cannot be loaded."""
+    try:
+        native()
+    except EngineStartFailed:
+        todo = tr("It is missing. Install R1 Desk again.")
+        yield Finding("native", tr("Engine"), LIBRARY.name, Severity.PROBLEM, todo)
+
+
+def process_lock_finding(missing: Sequence[str]) -> Finding:
+    """Reports what the system cannot take away from the engine's process."""
+    title = tr("Engine sandbox")
+    if not missing:
+        value = tr("no network, no other programs or processes, only the model's files")
+        return Finding("lock", title, value)
+    value = tr("not on this system: {parts}", parts=", ".join(tr(part) for part in missing))
+    todo = tr(
+        "Open only files from sources you trust. On Linux 5.13 or later the "
+        "engine runs in a sandbox."
+    )
+    return Finding("lock", title, value, Severity.NOTE, todo)
+
+
+def _old_files() -> Finding:
+    """The engine for files older than GGUF, which is not installed where it has no code."""
+    machine = platform.machine().lower()
+    if machine in ("x86_64", "amd64") or sys.platform == "darwin":
+        return _library("ctransformers", tr("Engine for old files"), Severity.NOTE)
+    todo = tr("Files older than GGUF cannot be opened here. Look for GGUF versions.")
+    value = f"{platform.system()} {machine}"
+    return Finding("old_files", tr("Old model files"), value, Severity.NOTE, todo)

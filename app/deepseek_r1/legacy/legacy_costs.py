@@ -8,8 +8,8 @@ from typing import Final
 
 from deepseek_r1.core.events import BillItem
 from deepseek_r1.core.settings import LoadSettings
-from deepseek_r1.formats.ggml_layouts import ACTIVATIONS, BUFFER_SHARE, ENGINE_BUFFER_BYTES, SCORES
 from deepseek_r1.formats.header import GGUF, ModelHeader
+from deepseek_r1.legacy.ggml_layouts import ACTIVATIONS, BUFFER_SHARE, ENGINE_BUFFER_BYTES, SCORES
 
 BATCH: Final = 8  # tokens of a prompt; the library's own default
 _MIB: Final = 1 << 20

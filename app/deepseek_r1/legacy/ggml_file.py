@@ -6,7 +6,6 @@ native code opens the file.
 """
 
 import math
-import stat
 import struct
 from pathlib import Path
 from typing import BinaryIO, Final, NamedTuple
@@ -15,7 +14,9 @@ from deepseek_r1.core.errors import LegacyModelFile, ModelFileDamaged, ModelFile
 from deepseek_r1.core.i18n import tr
 from deepseek_r1.formats.container import TensorInfo
 from deepseek_r1.formats.cursor import Refusals, opened
-from deepseek_r1.formats.ggml_layouts import (
+from deepseek_r1.formats.ggml_types import F32, FILE_TYPES, TENSOR_TYPES, TensorType
+from deepseek_r1.formats.header import ModelHeader
+from deepseek_r1.legacy.ggml_layouts import (
     ADAPTER,
     LAYOUTS,
     MAGICS,
@@ -25,8 +26,6 @@ from deepseek_r1.formats.ggml_layouts import (
     GgmlLayout,
     Sizes,
 )
-from deepseek_r1.formats.ggml_types import F32, FILE_TYPES, TENSOR_TYPES, TensorType
-from deepseek_r1.formats.header import ModelHeader
 
 MAX_VOCABULARY: Final = 1_000_000
 MAX_LAYERS: Final = 512
@@ -122,20 +121,6 @@ class _Vocabulary(NamedTuple):
 
     family: str
     missing: bytes
-
-
-def is_ggml(path: Path) -> bool:
-    """True where the first four bytes are those of a format from before GGUF.
-
-    False for a file that cannot be opened: reading it as GGUF then raises the error.
-    """
-    try:
-        if not stat.S_ISREG(path.stat().st_mode):
-            return False
-        with path.open("rb", buffering=0) as file:
-            return file.read(4) in MAGICS
-    except (OSError, ValueError):
-        return False
 
 
 def read_ggml_header(path: Path) -> ModelHeader:
