@@ -150,7 +150,7 @@ def test_a_question_that_waits_is_taken_back_with_what_was_asked_below_it(stack:
     for question in ("Name a fruit.", "Name a tree.", "Name a fish."):
         stack.send(question)
     assert stack.chat.waiting == {1}
-    stack.do(stack.chat.withdraw, stack.shown[3].id)
+    stack.do(stack.actions.withdraw, stack.shown[3].id)
     assert unsent == ["Name a tree.\n\nName a fish."]
     assert not stack.chat.waiting
     stack.answer("Pear.")
@@ -165,7 +165,7 @@ def test_another_answer_that_waits_is_taken_back_and_the_question_stays(stack: C
     stack.open(1)
     stack.do(stack.chat.regenerate, stack.shown[-1].id)
     assert (stack.chat.waiting, stack.shown[-1].state) == ({1}, "queued")
-    stack.do(stack.chat.withdraw, stack.shown[-1].id)
+    stack.do(stack.actions.withdraw, stack.shown[-1].id)
     assert stack.texts == ["Apples?", "Red."]
 
 
@@ -180,7 +180,7 @@ def test_a_cut_answer_that_waits_to_go_on_is_taken_back_with_what_was_asked_belo
     stack.send("Pears?")
     unsent: list[str] = []
     stack.chat.answers.given_back.connect(lambda text, _files: unsent.append(text))
-    stack.do(stack.chat.withdraw, stack.shown[1].id)
+    stack.do(stack.actions.withdraw, stack.shown[1].id)
     assert (stack.texts, unsent) == (["Apples?", "Red"], ["Pears?"])
     assert (stack.shown[1].state, stack.chat.waiting) == ("complete", frozenset())
     stack.answer("Once upon a time.")
@@ -240,7 +240,7 @@ def test_editing_and_regenerating_keep_every_version(stack: ChatStack) -> None:
     stack.answer("Plum.")
     second = stack.shown[-1]
     assert (second.sibling_index, second.sibling_count) == (1, 2)
-    stack.do(stack.chat.edit, question.id, "Name a nut.")
+    stack.do(stack.chat.send, "Name a nut.", edited=question.id)
     assert prompt(stack) == ["Name a nut."]
     stack.answer("Hazel.")
     assert stack.texts == ["Name a nut.", "Hazel."]
@@ -254,7 +254,7 @@ def test_editing_and_regenerating_keep_every_version(stack: ChatStack) -> None:
 def test_an_edited_message_leaves_the_draft_of_the_next_one(stack: ChatStack) -> None:
     stack.exchange("Name a fruit.", "Pear.")
     stack.chat.save_draft("half a thou")
-    stack.do(stack.chat.edit, stack.shown[0].id, "Name a nut.")
+    stack.do(stack.chat.send, "Name a nut.", edited=stack.shown[0].id)
     assert stack.read(lambda store: store.conversations.draft(1)) == "half a thou"
 
 

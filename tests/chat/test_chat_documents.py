@@ -27,15 +27,14 @@ from deepseek_r1.host.protocol import (
     PrepareRequest,
     SimilaritiesRequest,
 )
-from r1desk.chat.answers.message_actions import MessageActions, UndoHistory
 from r1desk.chat.context import file_reader
-from r1desk.chat.context.chat_documents import ChatDocuments, DocumentsMissing
-from r1desk.chat.context.document_prefill import DocumentPrefill
-from r1desk.chat.context.measured_speed import MeasuredSpeed
-from r1desk.chat.context.token_counter import TokenCounter
+from r1desk.chat.context.chat_documents import ChatDocuments
+from r1desk.chat.context.loaded_model import MeasuredSpeed, TokenCounter
+from r1desk.chat.context.prompt_preparation import DocumentPrefill
 from r1desk.chat.messages.document_pane import DocumentPane
 from r1desk.chat.presenters.passages_dialog import PassagesDialog
 from r1desk.chat.presenters.unread_files import RefusedFiles
+from r1desk.chat.values.prompt import DocumentsMissing, document_text
 from r1desk.store import AnswerSources, Attachment
 from r1desk.widgets.notice_bar import NoticeBar
 from support.awaiting import begun, result_of
@@ -56,14 +55,13 @@ def pages(count: int) -> Document:
 
 
 @pytest.fixture
-def documents(stack: ChatStack, tmp_path: Path) -> Iterator[ChatDocuments]:
+def documents(stack: ChatStack) -> Iterator[ChatDocuments]:
     counter = TokenCounter(stack.engine.bridge, ModelsDouble(0))
     made = ChatDocuments(
         stack.chat,
         stack.store,
         counter,
-        UndoHistory(stack.chat),
-        tmp_path / "documents.db",
+        stack.history,
         speed=MeasuredSpeed(stack.engine.bridge),
         models=ModelsDouble(10 * CONTEXT),
         settings=SettingsDouble(stack.settings.sampling, "Be brief."),
@@ -92,9 +90,9 @@ def test_what_fits_is_read_whole_and_stands_before_the_instructions(qtbot, stack
     sources = planned(documents, file)
     assert sources.whole
     assert len(sources.sent) == 8
-    text = documents.document_text(sources)
+    text = document_text(documents.index, sources)
     assert "The warden of gate 7 is Ann-7." in text
-    assert text == documents.document_text(sources.model_copy(update={"sent": ()}))
+    assert text == document_text(documents.index, sources.model_copy(update={"sent": ()}))
 
 
 def test_a_short_file_is_read_whole_beside_a_long_one_and_searched_where_that_is_chosen(
@@ -106,7 +104,7 @@ def test_a_short_file_is_read_whole_beside_a_long_one_and_searched_where_that_is
     assert (sources.documents, sources.whole) == ((short.sha256,), False)
     assert "· whole document, " in sources.summary("")
     assert sources.passages()[0].passage.place.page == 47
-    text = documents.document_text(sources)
+    text = document_text(documents.index, sources)
     assert text.index("gate 4 is Ann-4.") < text.index("Document: gates.pdf", 99)
     stack.do(stack.chat.send, "Who is the warden of gate 47?", (short, long), sources)
     assert "Ann-47." in stack.engine.asked.messages[-1].content
@@ -463,9 +461,9 @@ def test_a_question_is_not_answered_without_a_document_that_is_gone(qtbot, docum
 def test_an_answer_is_not_given_anew_without_a_document_it_was_given(qtbot, documents):
     sources = planned(documents, attached(documents, pages(8)))
     documents.index.remove(sources.documents[0])
-    assert documents.document_text(sources)  # what is prepared and counted needs no document
+    assert document_text(documents.index, sources)  # what is prepared and counted needs no document
     with pytest.raises(DocumentsMissing, match=r"The text of gates\.pdf"):
-        documents.document_text(sources, strict=True)
+        document_text(documents.index, sources, strict=True)
 
 
 def test_the_failure_of_an_earlier_reading_does_not_end_the_one_begun_since(
@@ -514,13 +512,14 @@ def test_the_text_of_a_document_that_is_deleted_is_read_no_further(qtbot, stack,
 
 def test_what_was_read_behind_another_document_is_not_read_alone(stack, documents):
     reading = reading_of(stack, documents)
-    sources = AnswerSources(documents=("a", "b"), whole=True)
+    a, b, c = (attached(documents, pages(count)).sha256 for count in (2, 3, 4))
+    sources = AnswerSources(documents=(a, b), whole=True)
     stack.do(stack.chat.send, "Why?", (), sources)
     stack.answer("So.")
-    assert reading.read_of(("a", "b", "c")) == ("a", "b")
-    assert reading.read_of(("b",)) == reading.read_of(("b", "a")) == ()
-    reading.forget({"b"})
-    assert reading.read_of(("a", "b")) == ()
+    assert reading.read_of((a, b, c)) == (a, b)
+    assert reading.read_of((b,)) == reading.read_of((b, a)) == ()
+    reading.forget({b})
+    assert reading.read_of((a, b)) == ()
 
 
 def test_what_is_attached_before_a_chat_is_shown_stands_behind_the_files_of_its_draft(
@@ -544,15 +543,13 @@ def test_the_text_goes_with_the_last_chat_that_has_the_document(qtbot, stack, do
 def test_the_text_stays_while_the_deleted_message_that_has_it_can_be_brought_back(
     qtbot: QtBot, stack: ChatStack, documents: ChatDocuments
 ) -> None:
-    history = documents._history
-    actions = MessageActions(stack.store, stack.chat, history)
     file = attached(documents, pages(8))
     stack.do(stack.chat.send, "Who?", (file,))
     stack.answer("Ann.")
-    stack.do(actions.delete, stack.shown[0].id)
+    stack.do(stack.actions.delete, stack.shown[0].id)
     documents.clean([file.sha256], for_good=False)  # attached once more, and taken off
     qtbot.wait(100)
-    history.undo()
+    stack.history.undo()
     qtbot.waitUntil(lambda: len(stack.shown) == 2)
     assert documents.index.document(file.sha256) is not None
     assert planned(documents, file).whole

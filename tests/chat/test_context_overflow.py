@@ -14,8 +14,7 @@ from deepseek_r1.memory.advice import Advice
 from deepseek_r1.memory.estimate import Estimate
 from r1desk.chat.context.context_options import longer_context
 from r1desk.chat.context.context_overflow import ContextOverflow
-from r1desk.chat.context.measured_speed import MeasuredSpeed
-from r1desk.chat.context.token_counter import TokenCounter
+from r1desk.chat.context.loaded_model import MeasuredSpeed, TokenCounter
 from r1desk.chat.values.intents import ContextOption, ContextOptions, ContextWay
 from support.models_double import ModelsDouble
 

@@ -5,7 +5,7 @@ import pytest
 from chat.chat_stack import ChatStack
 from deepseek_r1.core.errors import EngineFailed
 from deepseek_r1.host.protocol import GenerateRequest
-from r1desk.chat.answers.message_actions import MOST_CHANGES, MessageActions, UndoHistory
+from r1desk.chat.answers.message_actions import MOST_CHANGES
 
 TEXTS = ["Apples?", "Red.", "Pears?", "Green."]
 
@@ -14,9 +14,7 @@ class Changes:
     """The actions on the messages of a chat, and their history."""
 
     def __init__(self, stack: ChatStack) -> None:
-        self.stack, chat = stack, stack.chat
-        self.history = UndoHistory(chat)
-        self.actions = MessageActions(stack.store, chat, self.history)
+        self.stack, self.history, self.actions = stack, stack.history, stack.actions
         self.undone: list[str] = []
         self.refused: list[str] = []
         self.history.undone.connect(lambda change: self.undone.append(change.text))

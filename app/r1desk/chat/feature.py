@@ -10,18 +10,15 @@ from deepseek_r1.core.events import ModelLoaded
 from deepseek_r1.core.heap import return_free_memory
 from deepseek_r1.core.i18n import tr
 from deepseek_r1.core.settings import PromptCacheSettings
-from deepseek_r1.documents.index import INDEX_FILE
+from deepseek_r1.documents.index import INDEX_FILE, DocumentIndex
+from r1desk.chat.answers.chat_settings import ChatSettingsController, PresetController
 from r1desk.chat.answers.controller import ChatController
 from r1desk.chat.answers.message_actions import MessageActions, UndoHistory
-from r1desk.chat.answers.presets import PresetController
-from r1desk.chat.answers.prompt_preparation import PromptPreparation
-from r1desk.chat.answers.settings_controller import ChatSettingsController
 from r1desk.chat.context.chat_documents import ChatDocuments
 from r1desk.chat.context.context_overflow import ContextOverflow
-from r1desk.chat.context.document_prefill import DocumentPrefill
-from r1desk.chat.context.measured_speed import MeasuredSpeed
+from r1desk.chat.context.loaded_model import MeasuredSpeed, TokenCounter
+from r1desk.chat.context.prompt_preparation import DocumentPrefill, PromptPreparation
 from r1desk.chat.context.prompt_size_controller import PromptSizeController
-from r1desk.chat.context.token_counter import TokenCounter
 from r1desk.chat.presenters.answer_actions import AnswerActions
 from r1desk.chat.presenters.attachment_presenter import AttachmentPresenter
 from r1desk.chat.presenters.chat_window import ChatWindow
@@ -31,8 +28,7 @@ from r1desk.chat.presenters.presenter import ChatPresenter, ComposerRowPresenter
 from r1desk.chat.presenters.prompt_library import PromptLibrary
 from r1desk.chat.presenters.question_sender import QuestionSender
 from r1desk.chat.presenters.request_handler import RequestHandler
-from r1desk.chat.values.answering_model import AnsweringModel
-from r1desk.features import Feature, Services
+from r1desk.features import AnsweringModel, Feature, Services
 from r1desk.platform.qt_application import application
 from r1desk.store import ChatMessage, ConversationSettings, FolderInfo
 from r1desk.widgets.notice_bar import Level, Notice
@@ -49,21 +45,19 @@ class ChatFeature(Feature[ChatWindow]):
         super().__init__()
         self._services, self._models = services, models
         engine, store, preferences = services.engine, services.store, services.preferences
-        self.controller = chat = ChatController(engine, store, models, preferences)
+        index = DocumentIndex(services.profile / INDEX_FILE if services.writable else None)
+        self.controller = chat = ChatController(engine, store, models, preferences, index)
         self.settings = settings = ChatSettingsController(store, chat, preferences)
-        chat.new_chat_values = settings.new_chat_values
         self.presets = PresetController(store, self)
         self.history = UndoHistory(chat)
         self._actions = MessageActions(store, chat, self.history)
         self._speed = MeasuredSpeed(engine)
         counter = TokenCounter(engine, models)
-        index = services.profile / INDEX_FILE if services.writable else None
-        self.documents = chat.answers.documents = documents = ChatDocuments(
+        self.documents = documents = ChatDocuments(
             chat,
             store,
             counter,
             self.history,
-            index,
             speed=self._speed,
             models=models,
             settings=settings,
@@ -74,9 +68,7 @@ class ChatFeature(Feature[ChatWindow]):
             chat, counter, engine, models=models, documents=documents, speed=self._speed
         )
         prompts = services.profile / PROMPTS_FOLDER if services.writable else None
-        self.prompts = PromptPreparation(
-            engine, store, chat, prompts, preferences=preferences, documents=documents
-        )
+        self.prompts = PromptPreparation(engine, store, chat, prompts, preferences=preferences)
         self._trim_timer = QTimer(self, singleShot=True, interval=TRIM_DELAY_MS)
         self._trim_timer.timeout.connect(return_free_memory)
         self._window: ChatWindow  # set by `attach`, before anything is shown

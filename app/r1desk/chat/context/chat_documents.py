@@ -1,16 +1,14 @@
 """The documents of the conversation on the screen: read, indexed, searched for a question."""
 
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from itertools import takewhile
-from pathlib import Path
 from typing import Concatenate, ParamSpec, TypeVar
 
 from PySide6.QtCore import QObject, Signal, Slot
 
 from deepseek_r1.core.errors import ErrorReport, R1Error
-from deepseek_r1.core.i18n import N_, join_list
 from deepseek_r1.core.messages import Message, Role
 from deepseek_r1.core.settings import SamplingSettings, most_prompt_tokens
 from deepseek_r1.documents.document import Passage
@@ -18,18 +16,21 @@ from deepseek_r1.documents.document_prompt import (
     SEARCHED_TOKENS,
     plan,
     question_before,
-    whole_text,
 )
 from deepseek_r1.documents.index import DocumentIndex
 from deepseek_r1.documents.reading_memory import ReadingMemory
+from r1desk.chat.answers.chat_settings import ChatSettingsController
 from r1desk.chat.answers.controller import ChatController
 from r1desk.chat.answers.message_actions import UndoHistory
-from r1desk.chat.answers.settings_controller import ChatSettingsController
 from r1desk.chat.context.file_reader import FileReader, FileReading
-from r1desk.chat.context.measured_speed import MeasuredSpeed
-from r1desk.chat.context.token_counter import TokenCounter
-from r1desk.chat.values.answering_model import AnsweringModel
-from r1desk.chat.values.prompt import prompt_messages, with_documents
+from r1desk.chat.context.loaded_model import MeasuredSpeed, TokenCounter
+from r1desk.chat.values.prompt import (
+    document_text,
+    prompt_messages,
+    require_documents,
+    with_documents,
+)
+from r1desk.features import AnsweringModel
 from r1desk.platform.background_thread import ask_in_background
 from r1desk.platform.tasks import Later, Tasks, newest_task, task
 from r1desk.store import AnswerSources, Attachment, Store
@@ -42,14 +43,6 @@ _WHOLE_S = 120  # a document that takes longer is searched, until the user wants
 _UNMEASURED_TOK_S = 60  # where the model has read nothing yet
 UNLOADED_CONTEXT = 4096  # tokens that documents may fill before any model was loaded
 _TEXTS_KEPT = 40  # passages of a whole document that keep their text beside an answer
-
-
-class DocumentsMissing(R1Error):
-    """Documents of an imported chat, or of an index that was damaged."""
-
-    what = N_("The text of {names} is not on this computer.")
-    why = N_("The chat comes from another computer, or the document index was damaged.")
-    todo = N_("Attach the file again, or remove it from the chat.")
 
 
 class ChatDocuments(QObject):
@@ -72,20 +65,18 @@ class ChatDocuments(QObject):
         store: StoreBridge,
         counter: TokenCounter,
         history: UndoHistory,
-        path: Path | None,
         *,
         speed: MeasuredSpeed,
         models: AnsweringModel,
         settings: ChatSettingsController,
     ) -> None:
-        """`path` is the index's file; None keeps it in memory."""
         super().__init__()
         self._chat, self._store, self._history, self._speed = chat, store, history, speed
         self.tasks = Tasks(self, chat.report_failure)
         self.counter, self._models, self._settings = counter, models, settings
         self._last_context = UNLOADED_CONTEXT
         self._closed = False
-        self.index = DocumentIndex(path)  # any thread but the main one
+        self.index = chat.index
         self.shown: tuple[Attachment, ...] = ()
         self.of_folder: frozenset[str] = frozenset()  # hashes of those that its folder has
         self.text = ""
@@ -136,7 +127,11 @@ class ChatDocuments(QObject):
             inside = self._folder_of(store, key)
             of_folder = store.attachments.of_folder(inside) if inside is not None else ()
             documents = store.attachments.documents(key, inside)
-            return documents, frozenset(d.sha256 for d in of_folder), self.document_text(sources)
+            return (
+                documents,
+                frozenset(d.sha256 for d in of_folder),
+                document_text(self.index, sources),
+            )
 
         found = await self._store.ask(read)
         if key == self._chat.conversation_id and found != (self.shown, self.of_folder, self.text):
@@ -150,24 +145,6 @@ class ChatDocuments(QObject):
         with suppress(LookupError):  # it was deleted meanwhile
             return store.conversations.get(conversation).folder_id
         return None
-
-    def document_text(self, sources: AnswerSources | None, *, strict: bool = False) -> str:
-        """The part of the prompt before all others. Any thread but the main one.
-
-        `strict`: for an answer, whose citations count all documents; raises DocumentsMissing.
-        Raises DocumentIndexFailed, DocumentIndexDamaged.
-        """
-        if sources is None or not sources.documents:
-            return sources.outline if sources is not None else ""
-        if strict:
-            names = {each.passage.sha256: each.passage.name for each in sources.sent}
-            self._require({each: names.get(each, "?") for each in sources.documents})
-        return whole_text(self.index, sources.documents, sources.asked, sources.outline)
-
-    def _require(self, names: Mapping[str, str]) -> None:
-        missing = [name for each, name in names.items() if self.index.document(each) is None]
-        if missing:
-            raise DocumentsMissing(names=join_list(missing))
 
     @task
     async def remove(self, sha256: str) -> None:
@@ -384,7 +361,7 @@ class ChatDocuments(QObject):
         outlines = [each.outline for each in given if each.outline]
 
         def work() -> AnswerSources:
-            self._require(names)
+            require_documents(self.index, names)
             asked = Message(role=Role.USER, content=question)
             messages = (*prompt_messages(above, instructions, AnswerSources()), asked)
             prompt = plan(

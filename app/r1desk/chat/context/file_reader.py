@@ -27,7 +27,7 @@ from deepseek_r1.documents.passages import estimated_tokens
 from deepseek_r1.documents.reading import MAX_FOLDER_FILES, document_files, read_document
 from deepseek_r1.documents.reading_memory import ReadingMemory
 from r1desk.chat.answers.controller import ChatController
-from r1desk.chat.context.token_counter import TokenCounter
+from r1desk.chat.context.loaded_model import TokenCounter
 from r1desk.platform.background_thread import ask_in_background, stream_in_background
 from r1desk.platform.helper_processes import add_helper, remove_helper
 from r1desk.platform.tasks import Later, Tasks, report_of, task

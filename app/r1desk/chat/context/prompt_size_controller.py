@@ -11,8 +11,7 @@ from deepseek_r1.documents.passages import estimated_tokens
 from deepseek_r1.host.protocol import EngineState, Heartbeat
 from r1desk.chat.answers.controller import ChatController
 from r1desk.chat.context.chat_documents import ChatDocuments
-from r1desk.chat.context.token_counter import NotCounted, TokenCounter
-from r1desk.chat.values.answering_model import AnsweringModel
+from r1desk.chat.context.loaded_model import NotCounted, TokenCounter
 from r1desk.chat.values.prompt import (
     PromptSize,
     conversation_tokens,
@@ -21,6 +20,7 @@ from r1desk.chat.values.prompt import (
     tokens_of,
     with_attachments,
 )
+from r1desk.features import AnsweringModel
 from r1desk.platform.tasks import Tasks, task
 from r1desk.store import AnswerSources, Attachment
 

@@ -13,9 +13,9 @@ from deepseek_r1.core.i18n import tr, trn
 from deepseek_r1.documents.reading import PICTURES, SUFFIXES
 from r1desk.chat.answers.controller import ChatController
 from r1desk.chat.context.chat_documents import ChatDocuments
-from r1desk.chat.context.document_prefill import DocumentPrefill
 from r1desk.chat.context.file_reader import FileReading
-from r1desk.chat.context.measured_speed import MeasuredSpeed
+from r1desk.chat.context.loaded_model import MeasuredSpeed
+from r1desk.chat.context.prompt_preparation import DocumentPrefill
 from r1desk.chat.presenters.chat_window import ChatWindow
 from r1desk.chat.presenters.unread_files import LockedFiles, RefusedFiles
 from r1desk.chat.text.attachment_chip import (

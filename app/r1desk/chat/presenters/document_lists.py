@@ -17,9 +17,9 @@ from deepseek_r1.core.errors import ErrorReport
 from deepseek_r1.core.i18n import tr, trn
 from deepseek_r1.core.units import format_mib
 from deepseek_r1.documents.document_prompt import document_owners
-from r1desk.chat.answers.prompt_preparation import PromptPreparation
 from r1desk.chat.context.chat_documents import ChatDocuments
 from r1desk.chat.context.file_reader import FileReading
+from r1desk.chat.context.prompt_preparation import PromptPreparation
 from r1desk.chat.presenters.chat_window import ChatWindow
 from r1desk.chat.presenters.unread_files import LockedFiles, RefusedFiles
 from r1desk.chat.text import display_text as fit

@@ -9,17 +9,16 @@ from deepseek_r1.core.i18n import tr
 from deepseek_r1.core.model_names import short_name
 from deepseek_r1.core.paths import STARTER_NAME
 from deepseek_r1.host.protocol import EngineState
+from r1desk.chat.answers.chat_settings import ChatSettingsController
 from r1desk.chat.answers.controller import ChatController
-from r1desk.chat.answers.settings_controller import ChatSettingsController
 from r1desk.chat.context.chat_documents import ChatDocuments
-from r1desk.chat.context.measured_speed import MeasuredSpeed
+from r1desk.chat.context.loaded_model import MeasuredSpeed
 from r1desk.chat.context.prompt_size_controller import PromptSizeController
 from r1desk.chat.presenters.attachment_presenter import AttachmentPresenter
 from r1desk.chat.presenters.chat_window import ChatWindow
 from r1desk.chat.presenters.key_forwarder import KeyForwarder
-from r1desk.chat.values.answering_model import AnsweringModel
 from r1desk.engine.engine_bridge import EngineBridge
-from r1desk.features import Presenter
+from r1desk.features import AnsweringModel, Presenter
 from r1desk.store import ChatMessage
 from r1desk.widgets.notice_bar import Level, Notice
 
@@ -75,7 +74,7 @@ class ChatPresenter(Presenter):
     def _on_version_opened(self, left: int) -> None:
         """Say where the next question goes, which a search has changed."""
         text = tr("This is another version of the chat: your next question follows it.")
-        ways = {tr("Back to the version before"): partial(self._chat.show_version, left)}
+        ways = {tr("Back to the version before"): partial(self._chat.select_sibling, left)}
         self._window.notices.show_notice(Notice(text, Level.INFO, ways, topic=_VERSION))
 
     @Slot()

@@ -112,10 +112,7 @@ class QuestionSender(Presenter):
     def _send(
         self, text: str, files: tuple[Attachment, ...], sources: AnswerSources | None, edited: int
     ) -> None:
-        if edited:
-            self._chat.edit(edited, text, sources)
-        else:
-            self._chat.send(text, files, sources)
+        self._chat.send(text, files, sources, edited=edited)
 
     def _refuse(self, error: Exception) -> None:
         self._files.refuse(report_of(error))

@@ -20,8 +20,7 @@ from r1desk.chat.presenters.link_dialog import ask_to_open
 from r1desk.chat.presenters.prompt_library import PromptLibrary
 from r1desk.chat.presenters.question_sender import QuestionSender
 from r1desk.chat.values import intents
-from r1desk.chat.values.answering_model import AnsweringModel
-from r1desk.features import Presenter
+from r1desk.features import AnsweringModel, Presenter
 from r1desk.store import ChatMessage
 from r1desk.widgets.notice_bar import Level, Notice
 
@@ -93,7 +92,7 @@ class RequestHandler(Presenter):
                 if is_idle and self._window.document.isVisible():
                     self._window.document.close_button.click()
             case intents.WithdrawQuestion(message):
-                chat.withdraw(message)
+                actions.withdraw(message)
             case intents.AnswerNow():
                 chat.answers.answer_now()
             case intents.Regenerate(message):
