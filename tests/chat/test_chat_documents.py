@@ -32,8 +32,8 @@ from r1desk.chat.context.chat_documents import ChatDocuments
 from r1desk.chat.context.loaded_model import MeasuredSpeed, TokenCounter
 from r1desk.chat.context.prompt_preparation import DocumentPrefill
 from r1desk.chat.messages.document_pane import DocumentPane
-from r1desk.chat.presenters.passages_dialog import PassagesDialog
-from r1desk.chat.presenters.unread_files import RefusedFiles
+from r1desk.chat.presenters.document_lists import UnreadFiles
+from r1desk.chat.presenters.document_presenter import PassagesDialog
 from r1desk.chat.values.prompt import DocumentsMissing, document_text
 from r1desk.store import AnswerSources, Attachment
 from r1desk.widgets.notice_bar import NoticeBar
@@ -70,10 +70,10 @@ def documents(stack: ChatStack) -> Iterator[ChatDocuments]:
     made.close()
 
 
-def reading_of(stack: ChatStack, documents: ChatDocuments) -> DocumentPrefill:
+def reading_of(stack: ChatStack) -> DocumentPrefill:
     engine, models = stack.engine.bridge, ModelsDouble(0)
     models.facts = FACTS
-    return DocumentPrefill(engine, stack.chat, stack.store, documents, models)
+    return DocumentPrefill(engine, stack.chat, stack.store, models)
 
 
 def attached(documents: ChatDocuments, document: Document) -> Attachment:
@@ -470,7 +470,7 @@ def test_the_failure_of_an_earlier_reading_does_not_end_the_one_begun_since(
     qtbot: QtBot, stack: ChatStack, documents: ChatDocuments
 ) -> None:
     first, second = (attached(documents, pages(count)).sha256 for count in (2, 3))
-    reading = reading_of(stack, documents)
+    reading = reading_of(stack)
     reading.start((first,))
     qtbot.waitUntil(lambda: reading.is_running)
     reading.start((first, second))
@@ -488,7 +488,7 @@ def test_a_reading_that_is_stopped_while_its_text_is_fetched_does_not_begin(
     qtbot: QtBot, stack: ChatStack, documents: ChatDocuments
 ) -> None:
     first, second = (attached(documents, pages(count)).sha256 for count in (2, 3))
-    reading = reading_of(stack, documents)
+    reading = reading_of(stack)
     reading.start((first,))
     stack.chat.stop()
     qtbot.wait(200)  # it would have begun by now
@@ -502,7 +502,7 @@ def test_the_text_of_a_document_that_is_deleted_is_read_no_further(qtbot, stack,
     file, other = (attached(documents, pages(count)) for count in (8, 9))
     stack.do(stack.chat.send, "Who?", (file, other))
     stack.answer("Ann.")
-    reading = reading_of(stack, documents)
+    reading = reading_of(stack)
     documents.cleaned.connect(reading.forget)
     reading.start((file.sha256, other.sha256))
     qtbot.waitUntil(lambda: reading.is_running)
@@ -511,7 +511,7 @@ def test_the_text_of_a_document_that_is_deleted_is_read_no_further(qtbot, stack,
 
 
 def test_what_was_read_behind_another_document_is_not_read_alone(stack, documents):
-    reading = reading_of(stack, documents)
+    reading = reading_of(stack)
     a, b, c = (attached(documents, pages(count)).sha256 for count in (2, 3, 4))
     sources = AnswerSources(documents=(a, b), whole=True)
     stack.do(stack.chat.send, "Why?", (), sources)
@@ -623,13 +623,14 @@ def test_a_changed_file_that_cannot_be_read_any_more_is_refused_once(
     assert documents.index.document(document.sha256) is not None
 
 
-def test_a_picture_without_the_extra_offers_the_command_that_installs_it(qtbot):
-    bar = NoticeBar()
-    qtbot.addWidget(bar)
-    refused = RefusedFiles(bar, "files")
-    refused.add(DocumentEmpty(name="a.txt").report())
+def test_a_picture_without_the_extra_offers_the_command_that_installs_it(qtbot, documents):
+    window = QWidget()
+    window.notices = bar = NoticeBar(window)
+    qtbot.addWidget(window)
+    UnreadFiles(window, documents.files, "files")
+    documents.files.refuse(DocumentEmpty(name="a.txt").report())
     assert not bar.rows[0].buttons
-    refused.add(DocumentIsPicture(name="scan.png").report())
+    documents.files.refuse(DocumentIsPicture(name="scan.png").report())
     (copy,) = bar.rows[0].buttons
     qtbot.mouseClick(copy, Qt.MouseButton.LeftButton)
     assert QGuiApplication.clipboard().text() == 'pip install "r1desk[ocr]"'

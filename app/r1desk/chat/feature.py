@@ -19,14 +19,12 @@ from r1desk.chat.context.context_overflow import ContextOverflow
 from r1desk.chat.context.loaded_model import MeasuredSpeed, TokenCounter
 from r1desk.chat.context.prompt_preparation import DocumentPrefill, PromptPreparation
 from r1desk.chat.context.prompt_size_controller import PromptSizeController
-from r1desk.chat.presenters.answer_actions import AnswerActions
 from r1desk.chat.presenters.attachment_presenter import AttachmentPresenter
 from r1desk.chat.presenters.chat_window import ChatWindow
 from r1desk.chat.presenters.document_lists import DocumentLists
 from r1desk.chat.presenters.document_presenter import DocumentPresenter
-from r1desk.chat.presenters.presenter import ChatPresenter, ComposerRowPresenter
+from r1desk.chat.presenters.presenter import AnswerActions, ChatPresenter
 from r1desk.chat.presenters.prompt_library import PromptLibrary
-from r1desk.chat.presenters.question_sender import QuestionSender
 from r1desk.chat.presenters.request_handler import RequestHandler
 from r1desk.features import AnsweringModel, Feature, Services
 from r1desk.platform.qt_application import application
@@ -62,7 +60,7 @@ class ChatFeature(Feature[ChatWindow]):
             models=models,
             settings=settings,
         )
-        self._prefill = DocumentPrefill(engine, chat, store, documents, models)
+        self._prefill = DocumentPrefill(engine, chat, store, models)
         self.sizes = PromptSizeController(chat, counter, models, documents)
         self.overflow = ContextOverflow(
             chat, counter, engine, models=models, documents=documents, speed=self._speed
@@ -119,20 +117,19 @@ class ChatFeature(Feature[ChatWindow]):
         find = QKeySequence(QKeySequence.StandardKey.Find)
         window.chats_menu.addAction(tr("Find in this chat"), find, window.chat.find_bar.open_bar)
         files = AttachmentPresenter(window, chat, self.documents, self._prefill, self._speed)
-        self._presenter = presenter = ChatPresenter(window, chat, engine, self._models)
-        row = ComposerRowPresenter(
+        self._presenter = presenter = ChatPresenter(
             window,
             files,
-            self.documents,
+            chat=chat,
+            engine=engine,
+            models=self._models,
+            documents=self.documents,
             sizes=self.sizes,
             settings=self.settings,
             speed=self._speed,
         )
-        self._models.loaded.connect(presenter.on_model_loaded)
-        if self._models.current is not None:
-            presenter.on_model_loaded(self._models.current)
         prompts = PromptLibrary(window, self._services.store)
-        questions = QuestionSender(window, chat, self.documents, files)
+        shown_document = DocumentPresenter(window, self.documents)
         handler = RequestHandler(
             window,
             files,
@@ -141,24 +138,15 @@ class ChatFeature(Feature[ChatWindow]):
             prompts=prompts,
             overflow=self.overflow,
             documents=self.documents,
-            questions=questions,
-            shown_document=(shown_document := DocumentPresenter(window, self.documents)),
+            shown_document=shown_document,
             models=self._models,
         )
-        answer = AnswerActions(window, chat)
         self._document_lists = DocumentLists(
             window, self.documents, self._services.store, self.prompts
         )
+        answer = AnswerActions(window, chat)
         self.presenters = [
-            self._document_lists,
-            presenter,
-            files,
-            questions,
-            row,
-            handler,
-            shown_document,
-            answer,
-            prompts,
+            *(self._document_lists, presenter, files, handler, shown_document, answer, prompts)
         ]
         presenter.set_view_only(self._view_only)
         self._hold_open_while_unsaved()

@@ -1,10 +1,9 @@
 """The documents of the conversation on the screen: read, indexed, searched for a question."""
 
-from collections.abc import Callable, Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from itertools import takewhile
-from typing import Concatenate, ParamSpec, TypeVar
 
 from PySide6.QtCore import QObject, Signal, Slot
 
@@ -17,7 +16,6 @@ from deepseek_r1.documents.document_prompt import (
     plan,
     question_before,
 )
-from deepseek_r1.documents.index import DocumentIndex
 from deepseek_r1.documents.reading_memory import ReadingMemory
 from r1desk.chat.answers.chat_settings import ChatSettingsController
 from r1desk.chat.answers.controller import ChatController
@@ -32,12 +30,10 @@ from r1desk.chat.values.prompt import (
 )
 from r1desk.features import AnsweringModel
 from r1desk.platform.background_thread import ask_in_background
-from r1desk.platform.tasks import Later, Tasks, newest_task, task
+from r1desk.platform.tasks import Tasks, newest_task, task
 from r1desk.store import AnswerSources, Attachment, Store
 from r1desk.store.store_bridge import StoreBridge
 
-P = ParamSpec("P")
-Answer = TypeVar("Answer")
 _READING_S = 20  # that passages of a question may take
 _WHOLE_S = 120  # a document that takes longer is searched, until the user wants it read whole
 _UNMEASURED_TOK_S = 60  # where the model has read nothing yet
@@ -155,15 +151,6 @@ class ChatDocuments(QObject):
             )
             self.clean([sha256], for_good=False)
 
-    def ask(
-        self,
-        question: Callable[Concatenate[DocumentIndex, P], Answer],
-        *args: P.args,
-        **kwargs: P.kwargs,
-    ) -> Later[Answer]:
-        """Ask the index something about these values."""
-        return ask_in_background(question, self.index, *args, **kwargs)
-
     @task
     async def check_files(self) -> None:
         """Read files of folders again that have changed."""
@@ -225,11 +212,7 @@ class ChatDocuments(QObject):
         elif reading.was_left:
             self._add_to_draft(reading.conversation, self._searched_if_long(file))
         elif file.sha256 not in {each.sha256 for each in self.draft}:
-            self.attach(file)
-
-    def attach(self, file: Attachment) -> None:
-        """Add a document that was read to those of the message."""
-        self.change_draft((*self.draft, self._searched_if_long(file)))
+            self.change_draft((*self.draft, self._searched_if_long(file)))
 
     def _searched_if_long(self, file: Attachment) -> Attachment:
         return replace(file, searched=file.tokens > self._readable(_WHOLE_S))
@@ -273,7 +256,8 @@ class ChatDocuments(QObject):
             self.draft_changed.emit()
 
     def leave_draft(self) -> None:
-        """Go on to another message. What is being read for this one goes on."""
+        """Go on to another message. Files that are being read for this one go on."""
+        self.files.end(*(each for each in self.files.readings if each.text))
         for each in self.files.readings:
             each.was_left = True
         self.draft = ()

@@ -25,10 +25,10 @@ from deepseek_r1.host.protocol import (
 )
 from r1desk.chat.answers.answer_queue import effective
 from r1desk.chat.answers.controller import ChatController
-from r1desk.chat.context.chat_documents import ChatDocuments
 from r1desk.chat.values.prompt import can_go_on, document_text, fills_context, prompt_messages
 from r1desk.engine.engine_bridge import EngineBridge
 from r1desk.features import AnsweringModel
+from r1desk.platform.background_thread import ask_in_background
 from r1desk.platform.tasks import Tasks, newest_task, task
 from r1desk.preferences import Preferences
 from r1desk.store import ChatMessage, ConversationSettings, Store
@@ -174,12 +174,11 @@ class DocumentPrefill(QObject):
         engine: EngineBridge,
         chat: ChatController,
         store: StoreBridge,
-        documents: ChatDocuments,
         models: AnsweringModel,
     ) -> None:
         super().__init__()
         self._engine, self._chat, self._store = engine, chat, store
-        self._documents, self._models = documents, models
+        self._models = models
         self.tasks = Tasks(self)  # after a refusal nothing is lost: it is read with the question
         self._begun: tuple[str, ...] = ()  # the documents that were begun last, as in their prompt
         self.fraction = 0.0  # of that, which has been read
@@ -230,7 +229,7 @@ class DocumentPrefill(QObject):
 
     @newest_task
     async def _read_ahead(self, documents: tuple[str, ...]) -> None:
-        text = await self._documents.ask(whole_text, documents, "")
+        text = await ask_in_background(whole_text, self._chat.index, documents, "")
         message, owners = Message(role=Role.SYSTEM, content=text), document_owners(documents)
         request = self._engine.submit(
             PrepareRequest, messages=(message,), owner=" ".join(owners), compute=True

@@ -37,7 +37,7 @@ Request = Callable[[Intent], None]  # given to each widget that asks for somethi
 
 
 class Send(Intent):
-    """Send what is in the composer, with its files."""
+    """Send a text, with the files of the message being written."""
 
     text: str
 
@@ -88,12 +88,6 @@ class AttachPicture(Intent):
     """Attach the text of a picture that was copied or dragged without a file."""
 
     picture: QImage
-
-
-class SendExample(Intent):
-    """Send a question of the empty conversation."""
-
-    text: str
 
 
 class EditQuestion(Intent):
