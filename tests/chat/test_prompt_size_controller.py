@@ -50,6 +50,7 @@ class ShownChat(QObject):
     def __init__(self, branch: list[ChatMessage]) -> None:
         super().__init__()
         self.shown_branch, self.busy, self.busy_here = branch, False, False
+        self.preparing = True  # a count may have to wait
 
 
 class Engine(QObject):

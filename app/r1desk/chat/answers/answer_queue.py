@@ -92,29 +92,18 @@ class AnswerQueue(QObject):
         """True for an answer whose generation has not begun."""
         return any(queued.message.id == message_id for queued in self._queue)
 
-    @task
     async def add(
         self,
         begin: StoreWork[QueuedAnswer],
         conversation: int | None,
         text: str = "",
         attachments: tuple[Attachment, ...] = (),
-    ) -> None:
-        """Let `begin` store an answer, and generate it now or when its turn comes.
+    ) -> ChatMessage | None:
+        """Let `begin` store an answer, and generate it now or when its turn comes; returns it.
 
         `conversation` is None for one that `begin` makes. The message that it stores is given back
-        where the disk refuses it.
+        where the disk refuses it, and None is returned.
         """
-        await self.stored_answer(begin, conversation, text, attachments)
-
-    async def stored_answer(
-        self,
-        begin: StoreWork[QueuedAnswer],
-        conversation: int | None,
-        text: str = "",
-        attachments: tuple[Attachment, ...] = (),
-    ) -> ChatMessage | None:
-        """The same; returns the answer, None where the disk refuses it."""
         storing, model_path = _Storing(conversation), str(self._models.next_path or "")
         self.storing.append(storing)
         self.storing_changed.emit()

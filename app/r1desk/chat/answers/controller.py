@@ -259,7 +259,7 @@ class ChatController(QObject):
                 store.messages.begin_answer(asked.conversation_id, asked.id, model, sources)
             )
 
-        self.answers.add(begin, shown, text, attachments)
+        self.tasks.start(self.answers.add(begin, shown, text, attachments))
 
     def regenerate(
         self, message_id: int, *, fills_context: bool = False, memory_start: int | None = None
@@ -287,7 +287,7 @@ class ChatController(QObject):
                 answer = messages.begin_answer(old.conversation_id, question, model, old.sources)
             return QueuedAnswer(answer, fills_context=fills_context)
 
-        self.answers.add(begin, old.conversation_id)
+        self.tasks.start(self.answers.add(begin, old.conversation_id))
 
     def continue_answer(
         self, message_id: int, *, answers_now: bool = False, memory_start: int | None = None
@@ -304,7 +304,7 @@ class ChatController(QObject):
             store.messages.reopen_answer(message_id)
             return QueuedAnswer(message, answers_now=answers_now)
 
-        self.answers.add(begin, message.conversation_id)
+        self.tasks.start(self.answers.add(begin, message.conversation_id))
 
     async def change(self, conversation: int, change: StoreWork[Changed]) -> Changed:
         """Change messages in the store, and show them anew; returns what `change` returned."""

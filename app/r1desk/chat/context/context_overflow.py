@@ -249,7 +249,7 @@ class ContextOverflow(QObject):
             left_out = offer.left_out
             return QueuedAnswer(summary, left_out=left_out, sampling=sampling, fills_context=True)
 
-        if (summary := await self._chat.answers.stored_answer(begin, conversation)) is not None:
+        if (summary := await self._chat.answers.add(begin, conversation)) is not None:
             self._summarised[summary.id] = question
 
     @Slot(object, list)
@@ -269,7 +269,7 @@ class ContextOverflow(QObject):
             )
             return QueuedAnswer(store.messages.begin_answer(conversation, asked.id, name))
 
-        self._chat.answers.add(begin, conversation)
+        self.tasks.start(self._chat.answers.add(begin, conversation))
 
 
 def _thinking_tokens(message: ChatMessage) -> int:
