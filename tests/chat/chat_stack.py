@@ -52,6 +52,12 @@ class ChatStack:
         self.settings = SettingsDouble(SamplingSettings(max_tokens=80), "")
         index, models = DocumentIndex(folder / "documents.db"), ModelsDouble(CONTEXT)
         self.chat = ChatController(self.engine.bridge, self.store, models, self.settings, index)
+        self.back: list[str] = []  # texts of messages that were not sent
+        self.drafts: list[str] = []  # that were shown again
+        self.failures: list[str] = []  # codes of what the disk refused
+        self.chat.answers.given_back.connect(lambda text, _files: self.back.append(text))
+        self.chat.draft_restored.connect(lambda text, _files: self.drafts.append(text))
+        self.chat.pending_writes.failed.connect(lambda report: self.failures.append(report.code))
         self.history = UndoHistory(self.chat)
         self.actions = MessageActions(self.store, self.chat, self.history)
 

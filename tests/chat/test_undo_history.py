@@ -22,18 +22,14 @@ class Changes:
 
     def delete(self, position: int) -> None:
         """Delete a message of the branch shown, and all below it."""
-        self.actions.delete(self.stack.shown[position].id)
-        self.stack.settle()
+        self.stack.do(self.actions.delete, self.stack.shown[position].id)
 
     def edit(self, position: int, text: str) -> None:
         """Change an answer by hand."""
-        self.actions.edit_answer(self.stack.shown[position].id, text)
-        self.stack.settle()
+        self.stack.do(self.actions.edit_answer, self.stack.shown[position].id, text)
 
     def undo(self) -> None:
-        """Undo the newest change."""
-        self.history.undo()
-        self.stack.settle()
+        self.stack.do(self.history.undo)
 
 
 @pytest.fixture
@@ -184,12 +180,3 @@ def test_what_was_deleted_for_good_or_long_ago_is_forgotten(changes, stack):
     for _ in range(MOST_CHANGES + 1):
         changes.history.undo()
     assert (changes.undone[0], changes.undone[-1]) == (str(MOST_CHANGES), "1")
-
-
-def test_a_new_conversation_begins_at_any_message(changes: Changes, stack: ChatStack) -> None:
-    changes.actions.branch_off(stack.shown[1].id)
-    stack.settle()
-    assert stack.chat.conversation_id == 2
-    assert stack.texts == TEXTS[:2]
-    title = stack.read(lambda store: store.conversations.get(2).title)
-    assert title == "Branch of Apples?"

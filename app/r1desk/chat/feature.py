@@ -166,7 +166,6 @@ class ChatFeature(Feature[ChatWindow]):
         super().detach()
 
     def close(self) -> None:
-        """Save what there is before the store is closed."""
         application().applicationStateChanged.disconnect(self._on_focus)
         self._prefill.pause()
         self.documents.close()
@@ -192,11 +191,9 @@ class ChatFeature(Feature[ChatWindow]):
         return ConversationSettings(str(self._models.next_path or ""), system_prompt, sampling)
 
     def show_folder_documents(self, folder: FolderInfo) -> None:
-        """Show the documents of a folder, to be changed."""
         self._document_lists.show_documents(folder)
 
     def set_view_only(self, reason: str) -> None:
-        """Nothing can be sent in this profile, and why; empty where it can."""
         self._view_only = reason
         self._presenter.set_view_only(reason)
 

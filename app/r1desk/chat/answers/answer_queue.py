@@ -141,7 +141,6 @@ class AnswerQueue(QObject):
     def give_back(
         self, conversation: int | None, text: str, attachments: tuple[Attachment, ...]
     ) -> None:
-        """Keep a message that cannot be stored now as a draft."""
         if text or attachments:
             self._pending_writes.keep_unsent(conversation, text, attachments)
             if conversation == self._chat.conversation_id:
@@ -181,7 +180,6 @@ class AnswerQueue(QObject):
 
     @property
     def waiting(self) -> frozenset[int]:
-        """The conversations of which an answer waits for its turn."""
         return frozenset(queued.message.conversation_id for queued in self._queue)
 
     def take(self, keys: Collection[int]) -> list[ChatMessage]:
@@ -213,7 +211,6 @@ class AnswerQueue(QObject):
         settings: ConversationSettings,
         documents: str,
     ) -> None:
-        """Have the expected answer written."""
         if (answer := self.answer) is None:
             return  # closed meanwhile
         sampling, system_prompt = effective(settings, self._preferences)
@@ -251,7 +248,6 @@ class AnswerQueue(QObject):
             self._pending_writes.finish(ended)
 
     def answer_now(self) -> None:
-        """End the thinking; the answer follows."""
         if self.answer is not None and self.answer.request is not None:
             self.answer.request.end_thinking()
 
@@ -286,7 +282,6 @@ class AnswerQueue(QObject):
             self._pending_writes.finish(_ended_in_queue(message))
 
     def _discard(self) -> None:
-        """Expect no answer any more."""
         self._save_timer.stop()
         self.tasks.end(self._write)
         self.answer = None

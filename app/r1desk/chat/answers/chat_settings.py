@@ -43,7 +43,6 @@ class ChatSettingsController(QObject):
 
     @Slot()
     def emit_model(self) -> None:
-        """Emit the model of the conversation shown."""
         self.model_shown.emit(self._current.model_path)
 
     @property
@@ -71,18 +70,15 @@ class ChatSettingsController(QObject):
         self.emit_shown()
 
     def apply(self, sampling: SamplingSettings, system_prompt: str) -> None:
-        """Replace both for the conversation shown; the defaults stay."""
         self.change(sampling, system_prompt)
         self.emit_shown()
 
     @Slot(object)
     def set_sampling(self, sampling: SamplingSettings) -> None:
-        """Change the sampling of the conversation shown."""
         self.change(sampling, self.present[1])
 
     @Slot(object)
     def set_thinking_budget(self, budget: int | None) -> None:
-        """Change the thinking budget of the conversation shown."""
         self.set_sampling(self.present[0].model_copy(update={"thinking_budget": budget}))
         self.shown.emit(*self.present)
 
@@ -93,7 +89,6 @@ class ChatSettingsController(QObject):
 
     @Slot()
     def make_defaults(self) -> None:
-        """Let new conversations begin with the present settings."""
         self._defaults.sampling, self._defaults.system_prompt = self.present
         self.defaults_changed.emit()
 
@@ -162,11 +157,9 @@ class Preset(BaseModel):
 
     @property
     def is_built_in(self) -> bool:
-        """True for one that cannot be changed."""
         return not self.key
 
     def matches(self, sampling: SamplingSettings, system_prompt: str) -> bool:
-        """True where these settings are the preset's."""
         own = self.sampling
         if own.thinking_budget is None:  # it is the conversation's
             sampling = sampling.model_copy(update={"thinking_budget": None})
@@ -224,7 +217,6 @@ class PresetController(QObject):
 
     @property
     def presets(self) -> tuple[Preset, ...]:
-        """All presets, the built-in ones first."""
         return (*built_in_presets(), *self._own)
 
     def save(self, preset: Preset) -> Preset:

@@ -80,7 +80,6 @@ class ChatController(QObject):
 
     @property
     def answer(self) -> StreamingAnswer | None:
-        """The answer being written."""
         return self.answers.answer
 
     @property
@@ -90,7 +89,6 @@ class ChatController(QObject):
 
     @property
     def waiting(self) -> frozenset[int]:
-        """The conversations of which an answer waits for its turn."""
         return self.answers.waiting
 
     @property
@@ -135,7 +133,6 @@ class ChatController(QObject):
         self._open(conversation_id, message_id, query)
 
     def open_new(self, conversation_id: int) -> None:
-        """Show a conversation that was stored just now."""
         self.list_changed.emit()
         self.open(conversation_id)
 
@@ -185,7 +182,6 @@ class ChatController(QObject):
             )
 
     def close(self) -> None:
-        """Save what there is before the store is closed."""
         self.answers.close()
         self.pending_writes.close()
 
@@ -337,7 +333,6 @@ class ChatController(QObject):
         self.stopped.emit()
 
     def stop_conversation(self, conversation_id: int) -> None:
-        """End all answers of a conversation; texts that are there stay."""
         self.answers.stop_conversation(conversation_id)
         self.conversation_stopped.emit(conversation_id)
 

@@ -89,7 +89,6 @@ class MessageActions:
         self.tasks = chat.tasks
 
     def delete(self, message_id: int) -> None:
-        """Delete a message and all below it."""
         message = self._message(message_id)
         if message is None or message.conversation_id in self._chat.waiting:
             return
@@ -197,7 +196,6 @@ class MessageActions:
             self._chat.change_branch(lambda store: store.messages.set_memory_start(leaf, first))
 
     def _message(self, message_id: int) -> ChatMessage | None:
-        """A message that may be changed now."""
         if self._chat.busy_here or self._chat.trashed:
             return None
         return next((m for m in self._chat.shown_branch if m.id == message_id), None)

@@ -51,7 +51,6 @@ class StreamingAnswer:
 
     @classmethod
     def of(cls, queued: QueuedAnswer) -> StreamingAnswer:
-        """An answer whose turn has come, with the text that it continues."""
         begun = queued.message
         thinking_s = 0.0 if ended_inside_thinking(begun) else begun.thinking_s
         texts = begun.content, begun.thinking

@@ -92,7 +92,6 @@ class ChatDocuments(QObject):
         chat.answers.given_back.connect(self._on_restored)
 
     def close(self) -> None:
-        """End what waits in threads."""
         self._closed = True
         self.tasks.close()
         self.counter.close()
@@ -114,7 +113,6 @@ class ChatDocuments(QObject):
 
     @newest_task
     async def refresh(self) -> None:
-        """Read anew which documents the conversation shown has."""
         key = self._chat.conversation_id
         branch = self._chat.shown_branch
         sources = branch[-1].sources if branch else None
@@ -135,7 +133,6 @@ class ChatDocuments(QObject):
             self.changed.emit()
 
     def _folder_of(self, store: Store, conversation: int | None) -> int | None:
-        """The folder of a conversation, or of the new one."""
         if conversation is None:
             return self._chat.new_chat_folder
         with suppress(LookupError):  # it was deleted meanwhile
@@ -144,7 +141,6 @@ class ChatDocuments(QObject):
 
     @task
     async def remove(self, sha256: str) -> None:
-        """Take a document away from the conversation shown."""
         if (key := self._chat.conversation_id) is not None:
             await self._chat.change(
                 key, lambda store: store.attachments.drop_document(sha256, conversation_id=key)
@@ -153,7 +149,6 @@ class ChatDocuments(QObject):
 
     @task
     async def check_files(self) -> None:
-        """Read files of folders again that have changed."""
         if self._closed or self._checking:
             return
         self._checking = True
@@ -161,7 +156,7 @@ class ChatDocuments(QObject):
             hashes = await self._store.ask(lambda store: store.attachments.in_folders())
             async for changed in self.folder_files.reread(hashes):
                 if isinstance(changed, ErrorReport):
-                    self.folder_files.refuse(changed)
+                    self.folder_files.refused.emit(changed)
                 else:
                     self._replace(*changed)
         finally:
@@ -265,7 +260,6 @@ class ChatDocuments(QObject):
 
     @property
     def readings(self) -> list[FileReading]:
-        """Those that are read for the message shown."""
         shown = self._chat.conversation_id
         return [each for each in self.files.readings if each.conversation == shown]
 
@@ -315,7 +309,6 @@ class ChatDocuments(QObject):
         return min(SEARCHED_TOKENS, self._readable(_READING_S))
 
     def _readable(self, seconds: float) -> int:
-        """About how many tokens the model reads in so many seconds."""
         return round((self._speed.prefill_tok_s or _UNMEASURED_TOK_S) * seconds)
 
     async def plan(

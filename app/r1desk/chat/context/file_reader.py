@@ -115,7 +115,7 @@ class FileReader(QObject):
         self._index, self._counter, self._chat, self._gently = index, counter, chat, gently
         self._memory = memory
         self.policy = RetryPolicy()  # for web pages
-        self.tasks = Tasks(self, self._refuse)
+        self.tasks = Tasks(self, self.refuse)
         self._closed = threading.Event()
         self._refused: set[tuple[str, int | None]] = set()  # changed files: paths and times
         self.readings: list[FileReading] = []
@@ -126,24 +126,12 @@ class FileReader(QObject):
         self.blockSignals(True)
         self.end(*self.readings)
 
-    @property
-    def left(self) -> int:
-        """The number of files that wait."""
-        return sum(each.left for each in self.readings)
-
-    @property
-    def total(self) -> int:
-        """The number of files, with those that were read."""
-        return sum(each.total for each in self.readings)
-
     def read(self, paths: Sequence[str], folder: int | None = None, password: str = "") -> None:
-        """Read files, and those of folders."""
         name = trn("{n:,} file", "{n:,} files", len(paths)) if paths[1:] else Path(paths[0]).name
         reading = FileReading(name, folder, self._chat.conversation_id)
         self._read(partial(self._read_all, tuple(paths), password), reading)
 
     def read_picture(self, picture: QImage) -> None:
-        """Read a picture that is in no file."""
         ways = Qt.AspectRatioMode.KeepAspectRatio, Qt.TransformationMode.SmoothTransformation
         small = picture.scaled(*_THUMBNAIL_PX, *ways)
         name = f"{tr('Pasted picture')}.png"
@@ -156,7 +144,6 @@ class FileReader(QObject):
         self._read(partial(self._read_made, self._fetch_page), reading)
 
     def read_text(self, text: str) -> None:
-        """Read a text that is in no file."""
         name = f"{tr('Pasted text')}.txt"
         reading = FileReading(name, None, self._chat.conversation_id, text=text)
         self._read(partial(self._read_made, _write_text), reading)
@@ -200,12 +187,8 @@ class FileReader(QObject):
         last = process.fetch_page(reading.address, file, self.policy, reading.fetching)
         return _ReadingOptions(name=page_name(last, date.today()), is_web_page=True)
 
-    def refuse(self, report: ErrorReport) -> None:
-        """Report why a file is not read."""
-        self.refused.emit(report)
-
-    def _refuse(self, error: Exception) -> None:
-        self.refuse(report_of(error))
+    def refuse(self, error: Exception) -> None:
+        self.refused.emit(report_of(error))
 
     def end(self, *readings: FileReading) -> None:
         """Read no more files of these; those that were read stay."""

@@ -54,7 +54,6 @@ class TokenCounter(QObject):
         return tokens
 
     def close(self) -> None:
-        """End what other threads wait for."""
         self._tasks.close()
 
     def count_tokens(self, text: str) -> int:

@@ -190,7 +190,6 @@ class DocumentPrefill(QObject):
 
     @property
     def _model(self) -> str:
-        """The name of the loaded model; empty without one."""
         return self._models.facts.name if self._models.facts is not None else ""
 
     def begun_of(self, documents: Sequence[str]) -> Sequence[str]:
@@ -216,7 +215,6 @@ class DocumentPrefill(QObject):
         self.changed.emit()
 
     def start(self, documents: Sequence[str]) -> None:
-        """Begin, or go on, to read these documents whole, in this order."""
         wanted = tuple(documents)
         if wanted != self._begun:
             self._begun, self.fraction = wanted, 0.0

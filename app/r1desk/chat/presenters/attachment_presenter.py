@@ -68,14 +68,12 @@ class AttachmentPresenter(Presenter):
 
     @Slot()
     def choose(self) -> None:
-        """Ask for files."""
         every = " ".join(f"*{suffix}" for suffix in sorted(SUFFIXES | PICTURES))
         filters = [f"{tr('Documents, text and code')} ({every})", tr("All files (*)")]
         self._choose(tr("Attach files"), QFileDialog.FileMode.ExistingFiles, filters)
 
     @Slot()
     def choose_folder(self) -> None:
-        """Ask for a folder, whose files are attached."""
         self._choose(tr("Attach a folder"), QFileDialog.FileMode.Directory, [])
 
     def _choose(self, title: str, mode: QFileDialog.FileMode, filters: list[str]) -> None:
@@ -87,18 +85,15 @@ class AttachmentPresenter(Presenter):
 
     @Slot(list)
     def add_paths(self, paths: Sequence[str]) -> None:
-        """Read files, and those of folders, and attach what has text."""
         self._unread.clear()
         self._documents.files.read(paths)
         self._window.composer.setFocus()
 
     def add_picture(self, picture: QImage) -> None:
-        """Read the text of a picture that was copied or dragged without a file, and attach it."""
         self._unread.clear()
         self._documents.files.read_picture(picture)
 
     def add_page(self, address: str) -> None:
-        """Fetch a web page that the message names, and attach its text."""
         self._unread.clear()
         self._documents.files.read_page(address)
 
@@ -124,7 +119,6 @@ class AttachmentPresenter(Presenter):
         self._unread.clear()
 
     def _remove(self, place: int) -> None:
-        """Take one file off the message."""
         draft = self._documents.draft
         self._prefill.pause()
         self._documents.change_draft(draft[:place] + draft[place + 1 :])

@@ -59,7 +59,6 @@ class UnreadFiles(QObject):
 
     @Slot(ErrorReport)
     def _add(self, report: ErrorReport) -> None:
-        """Show a refusal beside those before it."""
         self._reports = [*(each for each in self._reports if each != report), report]
         self._window.notices.withdraw(self._topic)
         actions = {}
@@ -71,7 +70,6 @@ class UnreadFiles(QObject):
 
     @Slot()
     def clear(self) -> None:
-        """Show none any more."""
         self._reports = []
         self._window.notices.withdraw(self._topic)
 
@@ -106,7 +104,7 @@ class UnreadFiles(QObject):
             if await accepted(dialog) and (password := dialog.textValue()):
                 self._files.read([locked.path], locked.folder, password[:PASSWORD_CHARACTERS])
             else:
-                self._files.refuse(locked.report)
+                self._files.refused.emit(locked.report)
             self._waiting.popleft()
 
 
@@ -216,7 +214,6 @@ class DocumentLists(Presenter):
 
     @newest_task
     async def _refresh(self) -> None:
-        """Show the list anew."""
         folder = self._folder
 
         def read(store: Store) -> tuple[Attachment, ...]:
@@ -254,12 +251,13 @@ class DocumentLists(Presenter):
 
     def _show_progress(self) -> None:
         files = self._documents.folder_files
-        total, at = files.total, min(files.total, files.total - files.left + 1)
+        total = sum(each.total for each in files.readings)
+        at = min(total, total - sum(each.left for each in files.readings) + 1)
         text = trn("Reading {at:,} of {n:,} file.", "Reading {at:,} of {n:,} files.", total, at=at)
         actions: dict[str, Action] = {tr("Stop"): partial(files.end, *files.readings)}
         if not files.readings:
             text = ""
-        elif not files.total:
+        elif not total:
             text = tr("Looking for documents…")
         if self._dialog is not None:
             self._dialog.progress.setText(text)

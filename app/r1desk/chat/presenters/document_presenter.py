@@ -60,7 +60,6 @@ class DocumentPresenter(Presenter):
         self._pane.close_button.clicked.connect(self._on_closed)
 
     def show(self, shown: Attachment | Passage, sentence: str = "") -> None:
-        """Show what is in a file, or a passage, with its sentence marked."""
         passage = shown if isinstance(shown, Passage) else None
         self._window.show_document()
         if passage is not None and self._pane.sha256 == passage.sha256:
@@ -129,7 +128,6 @@ class DocumentPresenter(Presenter):
         self._window.close_document()
 
     def close(self) -> None:
-        """Disconnect before the window goes."""
         self._end_drawing()
         super().close()
 
@@ -205,7 +203,6 @@ class PassagesDialog(BoundedDialog):
         return [self.list.item(row) for row in range(self.list.count())]
 
     def chosen(self) -> list[Passage]:
-        """The passages that are ticked, the best first."""
         return [item.data(_PASSAGE) for item in self._items() if item.checkState() is _TICKED]
 
     def _add(self, passages: Iterable[Passage], state: Qt.CheckState) -> int:

@@ -142,7 +142,6 @@ class ChatPresenter(Presenter):
         return tr("Press Enter to queue: another chat is being answered")
 
     def set_view_only(self, reason: str) -> None:
-        """Nothing can be sent in this profile, and why; empty where it can."""
         self._view_only = reason
         self._on_busy_changed()
 

@@ -21,7 +21,7 @@ from r1desk.chat.presenters.document_presenter import DocumentPresenter, Passage
 from r1desk.chat.presenters.prompt_library import PromptLibrary
 from r1desk.chat.values import intents
 from r1desk.features import AnsweringModel, Presenter
-from r1desk.platform.tasks import Tasks, report_of, task
+from r1desk.platform.tasks import Tasks, task
 from r1desk.store import AnswerSources, Attachment, ChatMessage
 from r1desk.widgets.bounded_dialog import accepted, ask_to_open
 from r1desk.widgets.notice_bar import Level, Notice
@@ -62,7 +62,7 @@ class RequestHandler(Presenter):
         self._window, self._composer, self._prompts = window, window.composer, prompts
         self._attachments, self._chat, self._actions = attachments, chat, actions
         self._documents, self._shown_document = documents, shown_document
-        self.tasks = Tasks(self, self._refuse)
+        self.tasks = Tasks(self, documents.files.refuse)
         self._history, self._overflow, self._models = actions.history, overflow, models
         window.chat.requested.connect(self.handle)
         window.composer.requested.connect(self.handle)
@@ -90,7 +90,6 @@ class RequestHandler(Presenter):
 
     @Slot(object)
     def handle(self, intent: intents.Intent) -> None:  # noqa: PLR0912, PLR0915 - one case for each
-        """Carry out an intent."""
         chat, actions, attachments = self._chat, self._actions, self._attachments
         match intent:
             case intents.Send(text):
@@ -172,7 +171,6 @@ class RequestHandler(Presenter):
     # ---- questions ----------------------------------------------------------------------------
 
     def _send(self, text: str) -> None:
-        """Send a message with its files."""
         files = self._documents.draft
         self._attachments.clear()  # they go with the message
         if self._documents.of_question(files) and not self._chat.opening:
@@ -232,9 +230,6 @@ class RequestHandler(Presenter):
             self._window.notices.show_notice(Notice(text, Level.INFO, topic=_COMPARING))
         else:
             self._window.notices.withdraw(_COMPARING)
-
-    def _refuse(self, error: Exception) -> None:
-        self._documents.files.refuse(report_of(error))
 
     # ---- what became of it --------------------------------------------------------------------
 

@@ -48,17 +48,14 @@ class PromptSize:
 
     @property
     def used(self) -> int:
-        """Text and history."""
         return self.text + self.history
 
     @property
     def total(self) -> int:
-        """All three."""
         return self.used + self.reserve
 
     @property
     def fits(self) -> bool:
-        """Whether all three fit into the context."""
         return self.total <= self.context
 
     @property
