@@ -20,7 +20,7 @@ from PySide6.QtWidgets import QApplication, QScrollArea
 
 from bench.photographer import Photographer, chat_photographer
 from deepseek_r1.core.i18n import tr
-from r1desk.chat.presenters.link_dialog import ask_to_open
+from r1desk.widgets.bounded_dialog import ask_to_open
 
 DOCTOR_MS = 6000  # the drive's speed is measured
 

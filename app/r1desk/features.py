@@ -3,10 +3,12 @@
 from pathlib import Path
 from typing import Generic, Protocol, TypeVar
 
-from PySide6.QtCore import QObject
+from PySide6.QtCore import QObject, SignalInstance
 from PySide6.QtWidgets import QMainWindow
 
 from deepseek_r1.core.errors import ErrorReport
+from deepseek_r1.core.events import ModelFacts, ModelLoaded
+from deepseek_r1.core.settings import LoadSettings
 from r1desk.engine.engine_bridge import EngineBridge
 from r1desk.preferences import Preferences
 from r1desk.store.store_bridge import StoreBridge
@@ -39,6 +41,35 @@ class Services(Protocol):
 
     def set_language(self, code: str | None) -> None:
         """Build the window anew in another language, or the system's for None."""
+
+
+class AnsweringModel(Protocol):
+    """The `ModelController`, as the chat needs it."""
+
+    @property
+    def loaded(self) -> SignalInstance: ...  # `ModelLoaded`
+    @property
+    def current(self) -> ModelLoaded | None: ...
+    @property
+    def facts(self) -> ModelFacts | None: ...  # of the loaded model
+    @property
+    def ready(self) -> bool: ...  # a question would be answered at once
+    @property
+    def name(self) -> str: ...  # for the answers that it writes
+    @property
+    def next_path(self) -> Path | None: ...  # the one being loaded, else the chosen one
+    @property
+    def settings(self) -> LoadSettings: ...  # those in force
+    @property
+    def context_length(self) -> int: ...
+    @property
+    def budget_mib(self) -> float: ...
+
+    def ensure_loading(self) -> None: ...
+    def choose(self, path: Path) -> None: ...
+    def use(self, path: str) -> bool: ...
+    def apply(self, settings: LoadSettings) -> None: ...
+    async def reduce_weights(self, mib: float) -> bool: ...
 
 
 class Presenter(QObject):

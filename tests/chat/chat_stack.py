@@ -7,7 +7,9 @@ from typing import Any, TypeVar
 
 from deepseek_r1.core.events import FinishReason
 from deepseek_r1.core.settings import SamplingSettings
+from deepseek_r1.documents.index import DocumentIndex
 from r1desk.chat.answers.controller import ChatController
+from r1desk.chat.answers.message_actions import MessageActions, UndoHistory
 from r1desk.store import ChatMessage, Store, StoreFull, StoreThread
 from r1desk.store.store_bridge import StoreBridge
 from support.awaiting import result_of
@@ -48,9 +50,16 @@ class ChatStack:
         self.store = StoreBridge(self.disk)
         self.engine = EngineDouble()
         self.settings = SettingsDouble(SamplingSettings(max_tokens=80), "")
-        self.chat = ChatController(
-            self.engine.bridge, self.store, ModelsDouble(CONTEXT), self.settings
-        )
+        index, models = DocumentIndex(folder / "documents.db"), ModelsDouble(CONTEXT)
+        self.chat = ChatController(self.engine.bridge, self.store, models, self.settings, index)
+        self.back: list[str] = []  # texts of messages that were not sent
+        self.drafts: list[str] = []  # that were shown again
+        self.failures: list[str] = []  # codes of what the disk refused
+        self.chat.answers.given_back.connect(lambda text, _files: self.back.append(text))
+        self.chat.draft_restored.connect(lambda text, _files: self.drafts.append(text))
+        self.chat.pending_writes.failed.connect(lambda report: self.failures.append(report.code))
+        self.history = UndoHistory(self.chat)
+        self.actions = MessageActions(self.store, self.chat, self.history)
 
     def settle(self) -> None:
         """Until the results of all that the store was asked for have arrived, and what follows.

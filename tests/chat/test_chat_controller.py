@@ -65,27 +65,22 @@ def test_nothing_is_sent_where_nothing_was_written(stack: ChatStack) -> None:
 
 def test_a_message_sent_while_another_is_being_stored_is_given_back(stack: ChatStack) -> None:
     stack.exchange("Apples?", "Red.")
-    back: list[str] = []
-    stack.chat.answers.given_back.connect(lambda text, _files: back.append(text))
-    stack.chat.draft_restored.connect(lambda text, _files: back.append(text))
     stack.chat.send("And plums?")
     stack.do(stack.chat.send, "And cherries?")
-    assert back == ["And cherries?"]
+    assert stack.back == ["And cherries?"]
     assert stack.texts == ["Apples?", "Red.", "And plums?", ""]
     stack.open(None)
     stack.open(1)
-    assert back[-1] == "And cherries?"
+    assert stack.drafts[-1] == "And cherries?"
 
 
 def test_what_is_written_while_a_new_chat_is_stored_goes_with_it(stack: ChatStack) -> None:
-    drafts: list[str] = []
-    stack.chat.draft_restored.connect(lambda text, _files: drafts.append(text))
     stack.chat.answers.given_back.connect(lambda text, _files: stack.chat.save_draft(text))
     stack.chat.send("Apples?")
     stack.do(stack.chat.send, "And pears?")
     stack.open(None)
     stack.open(1)
-    assert drafts == ["", "And pears?"]
+    assert stack.drafts == ["", "And pears?"]
 
 
 def test_the_conversation_opened_last_is_shown(stack: ChatStack) -> None:
@@ -106,11 +101,10 @@ def test_an_answer_follows_the_settings_of_its_conversation(stack: ChatStack) ->
     assert prompt(stack)[0] == "Be brief."
     assert asked.sampling.seed == 7
     assert asked.reserve == CONTEXT // 4
-
-
-def test_no_more_is_kept_free_than_the_longest_answer_takes(stack: ChatStack) -> None:
-    stack.send("Apples?")
-    assert stack.engine.asked.reserve == stack.settings.sampling.max_tokens
+    stack.answer("Green.")
+    stack.open(None)
+    stack.send("Plums?")
+    assert stack.engine.asked.reserve == 80, "the longest answer takes no more"
 
 
 # ---- one answer at a time
@@ -145,13 +139,11 @@ def test_another_conversation_waits_its_turn(stack: ChatStack) -> None:
 
 
 def test_a_question_that_waits_is_taken_back_with_what_was_asked_below_it(stack: ChatStack) -> None:
-    unsent: list[str] = []
-    stack.chat.answers.given_back.connect(lambda text, _files: unsent.append(text))
     for question in ("Name a fruit.", "Name a tree.", "Name a fish."):
         stack.send(question)
     assert stack.chat.waiting == {1}
-    stack.do(stack.chat.withdraw, stack.shown[3].id)
-    assert unsent == ["Name a tree.\n\nName a fish."]
+    stack.do(stack.actions.withdraw, stack.shown[3].id)
+    assert stack.back == ["Name a tree.\n\nName a fish."]
     assert not stack.chat.waiting
     stack.answer("Pear.")
     assert stack.texts == ["Name a fruit.", "Pear."]
@@ -165,7 +157,7 @@ def test_another_answer_that_waits_is_taken_back_and_the_question_stays(stack: C
     stack.open(1)
     stack.do(stack.chat.regenerate, stack.shown[-1].id)
     assert (stack.chat.waiting, stack.shown[-1].state) == ({1}, "queued")
-    stack.do(stack.chat.withdraw, stack.shown[-1].id)
+    stack.do(stack.actions.withdraw, stack.shown[-1].id)
     assert stack.texts == ["Apples?", "Red."]
 
 
@@ -178,10 +170,8 @@ def test_a_cut_answer_that_waits_to_go_on_is_taken_back_with_what_was_asked_belo
     stack.open(1)
     stack.do(stack.chat.continue_answer, stack.shown[-1].id)
     stack.send("Pears?")
-    unsent: list[str] = []
-    stack.chat.answers.given_back.connect(lambda text, _files: unsent.append(text))
-    stack.do(stack.chat.withdraw, stack.shown[1].id)
-    assert (stack.texts, unsent) == (["Apples?", "Red"], ["Pears?"])
+    stack.do(stack.actions.withdraw, stack.shown[1].id)
+    assert (stack.texts, stack.back) == (["Apples?", "Red"], ["Pears?"])
     assert (stack.shown[1].state, stack.chat.waiting) == ("complete", frozenset())
     stack.answer("Once upon a time.")
     stack.exchange("Plums?", "Blue.")
@@ -240,7 +230,7 @@ def test_editing_and_regenerating_keep_every_version(stack: ChatStack) -> None:
     stack.answer("Plum.")
     second = stack.shown[-1]
     assert (second.sibling_index, second.sibling_count) == (1, 2)
-    stack.do(stack.chat.edit, question.id, "Name a nut.")
+    stack.do(stack.chat.send, "Name a nut.", edited=question.id)
     assert prompt(stack) == ["Name a nut."]
     stack.answer("Hazel.")
     assert stack.texts == ["Name a nut.", "Hazel."]
@@ -254,7 +244,7 @@ def test_editing_and_regenerating_keep_every_version(stack: ChatStack) -> None:
 def test_an_edited_message_leaves_the_draft_of_the_next_one(stack: ChatStack) -> None:
     stack.exchange("Name a fruit.", "Pear.")
     stack.chat.save_draft("half a thou")
-    stack.do(stack.chat.edit, stack.shown[0].id, "Name a nut.")
+    stack.do(stack.chat.send, "Name a nut.", edited=stack.shown[0].id)
     assert stack.read(lambda store: store.conversations.draft(1)) == "half a thou"
 
 
@@ -318,33 +308,25 @@ def test_a_thought_can_be_ended_now_or_later(stack: ChatStack) -> None:
 
 def test_messages_that_find_the_disk_full_come_back_in_their_order(stack: ChatStack) -> None:
     stack.exchange("Apples?", "Red.")
-    back: list[str] = []
-    reports: list[str] = []
-    stack.chat.answers.given_back.connect(lambda text, _files: back.append(text))
-    stack.chat.pending_writes.failed.connect(lambda report: reports.append(report.code))
     stack.disk.full = True
     stack.chat.send("Pears?")
     stack.do(stack.chat.send, "And plums?")
-    assert back == ["And plums?", "Pears?"]  # each goes before those that are back already
-    assert reports == ["StoreFull"]
+    assert stack.back == ["And plums?", "Pears?"]  # each goes before those that are back already
+    assert stack.failures == ["StoreFull"]
     assert stack.texts == ["Apples?", "Red."]
-    drafts: list[str] = []
-    stack.chat.draft_restored.connect(lambda text, _files: drafts.append(text))
     stack.disk.full = False
     stack.open(None)
     stack.open(1)
-    assert drafts[-1] == "Pears?\n\nAnd plums?"
+    assert stack.drafts[-1] == "Pears?\n\nAnd plums?"
 
 
 def test_after_a_chat_that_cannot_be_read_a_new_one_is_there_to_write_in(stack: ChatStack) -> None:
     stack.exchange("Apples?", "Red.")
     stack.open(None)
     stack.exchange("Pears?", "Green.")
-    reports: list[str] = []
-    stack.chat.pending_writes.failed.connect(lambda report: reports.append(report.code))
     stack.disk.full = True
     stack.open(1)
-    assert set(reports) == {"StoreFull"}
+    assert set(stack.failures) == {"StoreFull"}
     assert stack.texts == []
     stack.disk.full = False
     stack.send("And plums?")
@@ -353,16 +335,14 @@ def test_after_a_chat_that_cannot_be_read_a_new_one_is_there_to_write_in(stack: 
 
 
 def test_an_answer_that_finds_the_disk_full_is_shown_whole_and_saved_later(stack, monkeypatch):
-    said: list[str] = []
     recovered: list[bool] = []
-    stack.chat.pending_writes.failed.connect(lambda report: said.append(report.code))
     stack.chat.pending_writes.recovered.connect(lambda: recovered.append(True))
     stack.send("Write a story.")
     stack.engine.say("Once ")
     stack.disk.full = True
     stack.chat.answers._save()
     stack.answer("upon a time.")
-    assert said == ["StoreFull"], "the same trouble is told once"
+    assert stack.failures == ["StoreFull"], "the same trouble is told once"
     assert stack.texts[-1] == "Once upon a time."
     assert not stack.chat.busy
     assert stack.chat.pending_writes.waiting

@@ -27,15 +27,14 @@ from deepseek_r1.host.protocol import (
     PrepareRequest,
     SimilaritiesRequest,
 )
-from r1desk.chat.answers.message_actions import MessageActions, UndoHistory
 from r1desk.chat.context import file_reader
-from r1desk.chat.context.chat_documents import ChatDocuments, DocumentsMissing
-from r1desk.chat.context.document_prefill import DocumentPrefill
-from r1desk.chat.context.measured_speed import MeasuredSpeed
-from r1desk.chat.context.token_counter import TokenCounter
+from r1desk.chat.context.chat_documents import ChatDocuments
+from r1desk.chat.context.loaded_model import MeasuredSpeed, TokenCounter
+from r1desk.chat.context.prompt_preparation import DocumentPrefill
 from r1desk.chat.messages.document_pane import DocumentPane
-from r1desk.chat.presenters.passages_dialog import PassagesDialog
-from r1desk.chat.presenters.unread_files import RefusedFiles
+from r1desk.chat.presenters.document_lists import UnreadFiles
+from r1desk.chat.presenters.document_presenter import PassagesDialog
+from r1desk.chat.values.prompt import DocumentsMissing, document_text
 from r1desk.store import AnswerSources, Attachment
 from r1desk.widgets.notice_bar import NoticeBar
 from support.awaiting import begun, result_of
@@ -56,14 +55,13 @@ def pages(count: int) -> Document:
 
 
 @pytest.fixture
-def documents(stack: ChatStack, tmp_path: Path) -> Iterator[ChatDocuments]:
+def documents(stack: ChatStack) -> Iterator[ChatDocuments]:
     counter = TokenCounter(stack.engine.bridge, ModelsDouble(0))
     made = ChatDocuments(
         stack.chat,
         stack.store,
         counter,
-        UndoHistory(stack.chat),
-        tmp_path / "documents.db",
+        stack.history,
         speed=MeasuredSpeed(stack.engine.bridge),
         models=ModelsDouble(10 * CONTEXT),
         settings=SettingsDouble(stack.settings.sampling, "Be brief."),
@@ -72,10 +70,10 @@ def documents(stack: ChatStack, tmp_path: Path) -> Iterator[ChatDocuments]:
     made.close()
 
 
-def reading_of(stack: ChatStack, documents: ChatDocuments) -> DocumentPrefill:
+def reading_of(stack: ChatStack) -> DocumentPrefill:
     engine, models = stack.engine.bridge, ModelsDouble(0)
     models.facts = FACTS
-    return DocumentPrefill(engine, stack.chat, stack.store, documents, models)
+    return DocumentPrefill(engine, stack.chat, stack.store, models)
 
 
 def attached(documents: ChatDocuments, document: Document) -> Attachment:
@@ -92,9 +90,9 @@ def test_what_fits_is_read_whole_and_stands_before_the_instructions(qtbot, stack
     sources = planned(documents, file)
     assert sources.whole
     assert len(sources.sent) == 8
-    text = documents.document_text(sources)
+    text = document_text(documents.index, sources)
     assert "The warden of gate 7 is Ann-7." in text
-    assert text == documents.document_text(sources.model_copy(update={"sent": ()}))
+    assert text == document_text(documents.index, sources.model_copy(update={"sent": ()}))
 
 
 def test_a_short_file_is_read_whole_beside_a_long_one_and_searched_where_that_is_chosen(
@@ -106,7 +104,7 @@ def test_a_short_file_is_read_whole_beside_a_long_one_and_searched_where_that_is
     assert (sources.documents, sources.whole) == ((short.sha256,), False)
     assert "· whole document, " in sources.summary("")
     assert sources.passages()[0].passage.place.page == 47
-    text = documents.document_text(sources)
+    text = document_text(documents.index, sources)
     assert text.index("gate 4 is Ann-4.") < text.index("Document: gates.pdf", 99)
     stack.do(stack.chat.send, "Who is the warden of gate 47?", (short, long), sources)
     assert "Ann-47." in stack.engine.asked.messages[-1].content
@@ -175,14 +173,19 @@ def test_what_no_model_can_count_is_taken_for_longer_and_not_for_shorter(qtbot, 
     assert counting.result() == pytest.approx(1.2 * estimated_tokens(text))
 
 
-def test_an_embedding_model_orders_the_passages_and_the_window_says_so(qtbot, stack, documents):
+def compared(qtbot, stack, documents):
+    """A question whose passages are being compared: its planning, and what the engine is asked."""
     documents._models.ready, documents._models.facts = True, FACTS
-    said: list[bool] = []
-    documents.counter.comparing.connect(said.append)
     asking = documents.plan("Who is the warden of gate 7?", [attached(documents, pages(60))])
     planning = begun(asking, documents)
     qtbot.waitUntil(lambda: bool(stack.engine.of_kind(SimilaritiesRequest)))
-    (asked,) = stack.engine.of_kind(SimilaritiesRequest)
+    return planning, *stack.engine.of_kind(SimilaritiesRequest)
+
+
+def test_an_embedding_model_orders_the_passages_and_the_window_says_so(qtbot, stack, documents):
+    said: list[bool] = []
+    documents.counter.comparing.connect(said.append)
+    planning, asked = compared(qtbot, stack, documents)
     assert said == [True]
     assert asked.question == "Who is the warden of gate 7?"
     assert len(asked.passages) == 20
@@ -193,11 +196,7 @@ def test_an_embedding_model_orders_the_passages_and_the_window_says_so(qtbot, st
 
 
 def test_a_question_is_given_back_where_comparing_fails(qtbot, stack, documents):
-    documents._models.ready, documents._models.facts = True, FACTS
-    asking = documents.plan("Who is the warden of gate 7?", [attached(documents, pages(60))])
-    planning = begun(asking, documents)
-    qtbot.waitUntil(lambda: bool(stack.engine.of_kind(SimilaritiesRequest)))
-    (asked,) = stack.engine.of_kind(SimilaritiesRequest)
+    planning, asked = compared(qtbot, stack, documents)
     report = EngineFailed(detail="it crashed").report()
     stack.engine.reply(ErrorReply(id=asked.id, report=report))
     with pytest.raises(EngineFailed):
@@ -252,7 +251,8 @@ def test_a_message_about_something_else_gets_no_passages_and_the_outline_of_befo
     assert 8 in {each.passage.place.page for each in follow_up.sent}
 
 
-def shown_pane(qtbot: QtBot) -> DocumentPane:
+@pytest.fixture
+def pane(qtbot: QtBot) -> DocumentPane:
     pane = DocumentPane()
     qtbot.addWidget(pane)
     pane.begin("gates.pdf", "0")
@@ -260,9 +260,20 @@ def shown_pane(qtbot: QtBot) -> DocumentPane:
     return pane
 
 
-def test_a_document_opens_at_a_passage_and_is_searched_from_there(qtbot, documents):
+@pytest.fixture
+def drawn(pane: DocumentPane, documents: ChatDocuments) -> DocumentPane:
+    """A document of 60 pages that are drawn."""
+    file = attached(documents, pages(60))
+    pane.show_passages(documents.index.passages(file.sha256), drawn=True)
+    return pane
+
+
+PAGE = DrawnPage(300, 3_000, bytes(3 * 300 * 3_000), ())
+
+
+def test_a_document_opens_at_a_passage_and_is_searched_from_there(qtbot, pane, documents):
     file = attached(documents, pages(600))
-    passages, pane = documents.index.passages(file.sha256), shown_pane(qtbot)
+    passages = documents.index.passages(file.sha256)
     pane.show_passages(passages)
     pane.show_passage(passages[-2], "The warden of gate 599 is Ann-599.")
     assert not pane.field.extraSelections()  # a long text is filled in bit by bit
@@ -279,7 +290,9 @@ def test_a_document_opens_at_a_passage_and_is_searched_from_there(qtbot, documen
     assert "— page 59 —" in pane.field.textCursor().block().previous().previous().text()
 
 
-def test_headings_lists_and_tables_are_seen_and_a_sentence_in_them_is_marked(qtbot, documents):
+def test_headings_lists_and_tables_are_seen_and_a_sentence_in_them_is_marked(
+    qtbot, pane, documents
+):
     place, sheet = Place(heading="1. Rent"), Place(sheet="Costs", row=1)
     blocks = (
         Block("1. Rent", place), Block("The rent is 900 euros.", place),
@@ -287,7 +300,7 @@ def test_headings_lists_and_tables_are_seen_and_a_sentence_in_them_is_marked(qtb
         Block("fruit | price", sheet), Block("apple | 3", sheet), Block("𝄞 fig | 12", sheet),
     )  # fmt: skip
     file = attached(documents, Document("lease.docx", "c" * 64, "docx", None, blocks))
-    passages, pane = documents.index.passages(file.sha256), shown_pane(qtbot)
+    passages = documents.index.passages(file.sha256)
     pane.show_passages(passages)
     qtbot.waitUntil(lambda: "fig" in pane.field.toPlainText())
     lines = pane.field.toPlainText().split("\n")
@@ -301,8 +314,7 @@ def test_headings_lists_and_tables_are_seen_and_a_sentence_in_them_is_marked(qtb
     assert mark.cursor.selectedText() == "fig │ 12"
 
 
-def test_a_workbook_names_the_sheet_and_the_row_that_are_seen(qtbot):
-    pane = shown_pane(qtbot)
+def test_a_workbook_names_the_sheet_and_the_row_that_are_seen(qtbot, pane):
     places = [Place(sheet="Rent", row=row) for row in (1, 41)] + [Place(sheet="Tax", row=1)]
     text = "\n".join(f"gate {number} | open" for number in range(40))
     passages = [
@@ -320,12 +332,10 @@ def test_a_workbook_names_the_sheet_and_the_row_that_are_seen(qtbot):
     assert not pane.place.isVisible()
 
 
-def test_pages_are_wanted_turned_and_searched_where_they_are_drawn(qtbot, documents):
-    file = attached(documents, pages(60))
-    passages, pane, wanted = documents.index.passages(file.sha256), shown_pane(qtbot), []
+def test_pages_are_wanted_turned_and_searched_where_they_are_drawn(qtbot, drawn):
+    pane, wanted = drawn, []
     pane.page_wanted.connect(lambda page, _width, marked: wanted.append((page, marked)))
-    pane.show_passages(passages, drawn=True)
-    pane.show_passage(passages[6], "gate 7")
+    pane.show_passage(Passage("0", "gates.pdf", 6, Place(page=7), "", 0, 9), "gate 7")
     assert wanted[-1] == (7, "gate 7")
     qtbot.keyClick(pane, Qt.Key.Key_PageDown)
     assert wanted[-1] == (8, "")
@@ -342,8 +352,10 @@ def test_pages_are_wanted_turned_and_searched_where_they_are_drawn(qtbot, docume
     assert not pane.find_field.text()
 
 
-def test_a_page_that_was_read_from_a_picture_names_how_sure_its_text_is_and_dots_what_is_not(qtbot):
-    pane, mark = shown_pane(qtbot), "[Read from a picture, 97% sure.]\n"
+def test_a_page_that_was_read_from_a_picture_names_how_sure_its_text_is_and_dots_what_is_not(
+    qtbot, pane
+):
+    mark = "[Read from a picture, 97% sure.]\n"
     places = (Place(page=1, sure=0.97), Place(page=2))
     pane.show_passages(
         [
@@ -387,12 +399,9 @@ def turn_wheel(
     QApplication.sendEvent(pane.sheet.viewport(), event)
 
 
-def test_the_wheel_turns_the_page_where_it_ends(qtbot, documents):
-    file = attached(documents, pages(60))
-    pane = shown_pane(qtbot)
-    pane.show_passages(documents.index.passages(file.sha256), drawn=True)
-    page, bar = DrawnPage(300, 3_000, bytes(3 * 300 * 3_000), ()), pane.sheet.verticalScrollBar()
-    pane.show_page(1, page)
+def test_the_wheel_turns_the_page_where_it_ends(qtbot, drawn):
+    pane, bar = drawn, drawn.sheet.verticalScrollBar()
+    pane.show_page(1, PAGE)
     turn_wheel(pane, -120)
     assert (pane.page.value(), bar.value() > 0) == (1, True)  # it scrolls
     bar.setValue(bar.maximum())
@@ -401,41 +410,36 @@ def test_the_wheel_turns_the_page_where_it_ends(qtbot, documents):
     turn_wheel(pane, -120)
     turn_wheel(pane, -120)  # a wheel that runs on turns no further page
     assert pane.page.value() == 2
-    pane.show_page(2, page)
+    pane.show_page(2, PAGE)
     assert bar.value() == 0
     qtbot.waitUntil(lambda: not pane.sheet._turning.isActive())
     turn_wheel(pane, 120)
     assert pane.page.value() == 1
-    pane.show_page(1, page)
+    pane.show_page(1, PAGE)
     assert bar.value() == bar.maximum()
 
 
 @pytest.mark.parametrize("has_keyboard", ["sheet", "find_field"])
-def test_page_down_scrolls_and_turns_the_page_where_it_ends(qtbot, documents, has_keyboard):
-    file = attached(documents, pages(60))
-    pane = shown_pane(qtbot)
-    pane.show_passages(documents.index.passages(file.sha256), drawn=True)
-    page, bar = DrawnPage(300, 3_000, bytes(3 * 300 * 3_000), ()), pane.sheet.verticalScrollBar()
-    pane.show_page(1, page)
+def test_page_down_scrolls_and_turns_the_page_where_it_ends(qtbot, drawn, has_keyboard):
+    pane, bar = drawn, drawn.sheet.verticalScrollBar()
+    pane.show_page(1, PAGE)
     field = getattr(pane, has_keyboard)
     qtbot.keyClick(field, Qt.Key.Key_PageDown)
     assert (pane.page.value(), bar.value() > 0) == (1, True)
     bar.setValue(bar.maximum())
     qtbot.keyClick(field, Qt.Key.Key_PageDown)
     assert pane.page.value() == 2
-    pane.show_page(2, page)
+    pane.show_page(2, PAGE)
     qtbot.keyClick(field, Qt.Key.Key_PageUp)
     assert pane.page.value() == 1
-    pane.show_page(1, page)
+    pane.show_page(1, PAGE)
     assert bar.value() == bar.maximum()
 
 
 def test_with_ctrl_the_wheel_has_the_page_drawn_larger_and_never_smaller_than_the_pane(
-    qtbot, documents
+    qtbot, drawn
 ):
-    file = attached(documents, pages(60))
-    pane = shown_pane(qtbot)
-    pane.show_passages(documents.index.passages(file.sha256), drawn=True)
+    pane = drawn
     width = pane.sheet.viewport().width()
     for by, is_larger in ((240, True), (-600, False)):
         with qtbot.waitSignal(pane.page_wanted) as wanted:
@@ -446,9 +450,9 @@ def test_with_ctrl_the_wheel_has_the_page_drawn_larger_and_never_smaller_than_th
         assert width_px >= width
 
 
-def test_a_passage_of_a_document_that_is_gone_shows_an_empty_text_and_why(qtbot, documents):
+def test_a_passage_of_a_document_that_is_gone_shows_an_empty_text_and_why(qtbot, pane, documents):
     file = attached(documents, pages(8))
-    passages, pane = documents.index.passages(file.sha256), shown_pane(qtbot)
+    passages = documents.index.passages(file.sha256)
     pane.show_passages([], note="It is gone.")
     pane.show_passage(passages[-1], passages[-1].text)
     qtbot.wait(50)
@@ -463,16 +467,16 @@ def test_a_question_is_not_answered_without_a_document_that_is_gone(qtbot, docum
 def test_an_answer_is_not_given_anew_without_a_document_it_was_given(qtbot, documents):
     sources = planned(documents, attached(documents, pages(8)))
     documents.index.remove(sources.documents[0])
-    assert documents.document_text(sources)  # what is prepared and counted needs no document
+    assert document_text(documents.index, sources)  # what is prepared and counted needs no document
     with pytest.raises(DocumentsMissing, match=r"The text of gates\.pdf"):
-        documents.document_text(sources, strict=True)
+        document_text(documents.index, sources, strict=True)
 
 
 def test_the_failure_of_an_earlier_reading_does_not_end_the_one_begun_since(
     qtbot: QtBot, stack: ChatStack, documents: ChatDocuments
 ) -> None:
     first, second = (attached(documents, pages(count)).sha256 for count in (2, 3))
-    reading = reading_of(stack, documents)
+    reading = reading_of(stack)
     reading.start((first,))
     qtbot.waitUntil(lambda: reading.is_running)
     reading.start((first, second))
@@ -490,7 +494,7 @@ def test_a_reading_that_is_stopped_while_its_text_is_fetched_does_not_begin(
     qtbot: QtBot, stack: ChatStack, documents: ChatDocuments
 ) -> None:
     first, second = (attached(documents, pages(count)).sha256 for count in (2, 3))
-    reading = reading_of(stack, documents)
+    reading = reading_of(stack)
     reading.start((first,))
     stack.chat.stop()
     qtbot.wait(200)  # it would have begun by now
@@ -504,7 +508,7 @@ def test_the_text_of_a_document_that_is_deleted_is_read_no_further(qtbot, stack,
     file, other = (attached(documents, pages(count)) for count in (8, 9))
     stack.do(stack.chat.send, "Who?", (file, other))
     stack.answer("Ann.")
-    reading = reading_of(stack, documents)
+    reading = reading_of(stack)
     documents.cleaned.connect(reading.forget)
     reading.start((file.sha256, other.sha256))
     qtbot.waitUntil(lambda: reading.is_running)
@@ -513,14 +517,15 @@ def test_the_text_of_a_document_that_is_deleted_is_read_no_further(qtbot, stack,
 
 
 def test_what_was_read_behind_another_document_is_not_read_alone(stack, documents):
-    reading = reading_of(stack, documents)
-    sources = AnswerSources(documents=("a", "b"), whole=True)
+    reading = reading_of(stack)
+    a, b, c = (attached(documents, pages(count)).sha256 for count in (2, 3, 4))
+    sources = AnswerSources(documents=(a, b), whole=True)
     stack.do(stack.chat.send, "Why?", (), sources)
     stack.answer("So.")
-    assert reading.read_of(("a", "b", "c")) == ("a", "b")
-    assert reading.read_of(("b",)) == reading.read_of(("b", "a")) == ()
-    reading.forget({"b"})
-    assert reading.read_of(("a", "b")) == ()
+    assert reading.read_of((a, b, c)) == (a, b)
+    assert reading.read_of((b,)) == reading.read_of((b, a)) == ()
+    reading.forget({b})
+    assert reading.read_of((a, b)) == ()
 
 
 def test_what_is_attached_before_a_chat_is_shown_stands_behind_the_files_of_its_draft(
@@ -544,15 +549,13 @@ def test_the_text_goes_with_the_last_chat_that_has_the_document(qtbot, stack, do
 def test_the_text_stays_while_the_deleted_message_that_has_it_can_be_brought_back(
     qtbot: QtBot, stack: ChatStack, documents: ChatDocuments
 ) -> None:
-    history = documents._history
-    actions = MessageActions(stack.store, stack.chat, history)
     file = attached(documents, pages(8))
     stack.do(stack.chat.send, "Who?", (file,))
     stack.answer("Ann.")
-    stack.do(actions.delete, stack.shown[0].id)
+    stack.do(stack.actions.delete, stack.shown[0].id)
     documents.clean([file.sha256], for_good=False)  # attached once more, and taken off
     qtbot.wait(100)
-    history.undo()
+    stack.history.undo()
     qtbot.waitUntil(lambda: len(stack.shown) == 2)
     assert documents.index.document(file.sha256) is not None
     assert planned(documents, file).whole
@@ -626,13 +629,14 @@ def test_a_changed_file_that_cannot_be_read_any_more_is_refused_once(
     assert documents.index.document(document.sha256) is not None
 
 
-def test_a_picture_without_the_extra_offers_the_command_that_installs_it(qtbot):
-    bar = NoticeBar()
-    qtbot.addWidget(bar)
-    refused = RefusedFiles(bar, "files")
-    refused.add(DocumentEmpty(name="a.txt").report())
+def test_a_picture_without_the_extra_offers_the_command_that_installs_it(qtbot, documents):
+    window = QWidget()
+    window.notices = bar = NoticeBar(window)
+    qtbot.addWidget(window)
+    UnreadFiles(window, documents.files, "files")
+    documents.files.refuse(DocumentEmpty(name="a.txt"))
     assert not bar.rows[0].buttons
-    refused.add(DocumentIsPicture(name="scan.png").report())
+    documents.files.refuse(DocumentIsPicture(name="scan.png"))
     (copy,) = bar.rows[0].buttons
     qtbot.mouseClick(copy, Qt.MouseButton.LeftButton)
     assert QGuiApplication.clipboard().text() == 'pip install "r1desk[ocr]"'

@@ -4,7 +4,7 @@ from pathlib import Path
 
 from chat.chat_stack import ChatStack
 from deepseek_r1.core.settings import SamplingSettings
-from r1desk.chat.answers.settings_controller import ChatSettingsController
+from r1desk.chat.answers.chat_settings import ChatSettingsController
 
 
 def test_a_setting_that_is_changed_at_once_leaves_the_conversation_its_model(stack: ChatStack):

@@ -14,8 +14,7 @@ from deepseek_r1.memory.advice import Advice
 from deepseek_r1.memory.forecast import Estimate
 from r1desk.chat.context.context_options import longer_context
 from r1desk.chat.context.context_overflow import ContextOverflow
-from r1desk.chat.context.measured_speed import MeasuredSpeed
-from r1desk.chat.context.token_counter import TokenCounter
+from r1desk.chat.context.loaded_model import MeasuredSpeed, TokenCounter
 from r1desk.chat.values.intents import ContextOption, ContextOptions, ContextWay
 from support.models_double import ModelsDouble
 
@@ -73,11 +72,15 @@ class Overflow:
         bill = BILL.model_copy(update={"lines": lines})
         bills.requests[-1].give(Estimate(bill, Advice(bills.asked[-1], "", bill)))
 
-    def fill(self, question: str = "How many?") -> None:
-        """Three long turns, and a question for which there is no room."""
+    def ask(self, question: str) -> None:
+        """Behind two long turns."""
         for number in range(2):
             self.stack.exchange(f"Count {number}.", LONG)
         self.stack.send(question)
+
+    def fill(self, question: str = "How many?") -> None:
+        """Two long turns, and a question for which there is no room."""
+        self.ask(question)
         self.stack.engine.fail(PromptTooLong(tokens=308, context=CONTEXT))
         self.stack.settle()
         self.count()
@@ -215,11 +218,9 @@ def test_a_summary_begins_a_new_branch_and_the_old_one_stays(full: Overflow) -> 
 
 
 def test_a_summary_that_is_stopped_gives_the_question_back(full: Overflow) -> None:
-    returned: list[str] = []
-    full.stack.chat.answers.given_back.connect(lambda text, _files: returned.append(text))
     full.choose(ContextWay.SUMMARY)
     full.stack.finish(FinishReason.CANCELLED)
-    assert returned == ["How many?"]
+    assert full.stack.back == ["How many?"]
     assert len(full.stack.engine.of_kind(GenerateRequest)) == 4
 
 
@@ -231,9 +232,7 @@ def test_it_is_answered_all_the_same_without_the_reserve(full: Overflow) -> None
 
 def test_an_answer_that_was_cut_goes_on_where_it_ended(stack: ChatStack) -> None:
     made = Overflow(stack)
-    for number in range(2):
-        stack.exchange(f"Count {number}.", LONG)
-    stack.send("And now?")
+    made.ask("And now?")
     stack.engine.say("sheep " * 90)
     stack.finish(FinishReason.CONTEXT)
     made.count()
@@ -248,9 +247,7 @@ def test_an_answer_that_was_cut_goes_on_where_it_ended(stack: ChatStack) -> None
 
 def test_ways_for_a_conversation_that_was_left_are_not_shown(stack: ChatStack) -> None:
     made = Overflow(stack)
-    for number in range(2):
-        stack.exchange(f"Count {number}.", LONG)
-    stack.send("How many?")
+    made.ask("How many?")
     stack.engine.fail(PromptTooLong(tokens=308, context=CONTEXT))
     stack.settle()  # the count has begun
     stack.open(None)

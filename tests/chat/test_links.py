@@ -3,8 +3,8 @@
 import pytest
 from PySide6.QtWidgets import QWidget
 
-from r1desk.chat.presenters.link_dialog import ask_to_open
 from r1desk.chat.text.markdown_blocks import groups_of, inlined, web_address
+from r1desk.widgets.bounded_dialog import ask_to_open
 
 HIDDEN = f"https://docs.python.org%2F3%2Flibrary%2F{'a' * 300}@evil.example/x"
 

@@ -2,7 +2,7 @@
 
 from deepseek_r1.core.events import FinishReason, GenerationStats, ThinkingEnd
 from deepseek_r1.core.messages import PartialAnswer
-from r1desk.chat.values.message import can_go_on, merged_stats, partial_answer
+from r1desk.chat.values.prompt import can_go_on, merged_stats, partial_answer
 from r1desk.store import ChatMessage
 
 

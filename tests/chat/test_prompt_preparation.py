@@ -8,9 +8,10 @@ from chat.chat_stack import ChatStack
 from deepseek_r1.core.errors import PromptTooLong
 from deepseek_r1.core.events import FinishReason
 from deepseek_r1.core.settings import PromptCacheSettings
+from deepseek_r1.documents.document import Block, Document, Place
 from deepseek_r1.host.protocol import CancelRequest, DoneReply, PrepareRequest, RetainPromptsRequest
-from r1desk.chat.answers import prompt_preparation
-from r1desk.chat.answers.prompt_preparation import PromptPreparation
+from r1desk.chat.context import prompt_preparation
+from r1desk.chat.context.prompt_preparation import PromptPreparation
 from r1desk.store import AnswerSources
 
 NOTHING = PromptCacheSettings(disk_mib=0, prepare_next_turn=False)
@@ -28,12 +29,7 @@ class Preparing:
             stack.chat,
             folder,
             preferences=self.preferences,
-            documents=self,
         )
-
-    def document_text(self, _sources: AnswerSources | None) -> str:
-        """There are no documents."""
-        return ""
 
     def use(self, settings: PromptCacheSettings) -> None:
         """Take up other settings."""
@@ -74,6 +70,8 @@ def test_after_an_answer_the_next_turn_is_computed(preparing: Preparing, stack: 
 
 
 def test_a_turn_behind_whole_documents_is_kept_in_their_names_too(preparing, stack):
+    for each in ("aa", "bb"):
+        stack.chat.index.add(Document("a.txt", each, "txt", None, (Block("Apples.", Place()),)))
     sources = AnswerSources(documents=("aa", "bb"), whole=True, asked="Apples?")
     stack.do(stack.chat.send, "Apples?", (), sources)
     stack.answer("Red.")

@@ -11,8 +11,8 @@ from deepseek_r1.core.events import FinishReason, GenerationStats, ModelFacts
 from deepseek_r1.core.messages import Message
 from deepseek_r1.core.settings import SamplingSettings
 from deepseek_r1.host.protocol import EnginePhase, EngineState, Heartbeat
+from r1desk.chat.context.loaded_model import NotCounted
 from r1desk.chat.context.prompt_size_controller import PromptSizeController
-from r1desk.chat.context.token_counter import NotCounted
 from r1desk.chat.values.prompt import with_attachments
 from r1desk.platform.tasks import Later
 from r1desk.store import AnswerSources, Attachment, ChatMessage
@@ -50,6 +50,7 @@ class ShownChat(QObject):
     def __init__(self, branch: list[ChatMessage]) -> None:
         super().__init__()
         self.shown_branch, self.busy, self.busy_here = branch, False, False
+        self.preparing = True  # a count may have to wait
 
 
 class Engine(QObject):

@@ -6,7 +6,7 @@ from types import SimpleNamespace
 from PySide6.QtCore import QTimer
 
 from deepseek_r1.host.protocol import EngineState
-from r1desk.chat.context.token_counter import TokenCounter
+from r1desk.chat.context.loaded_model import TokenCounter
 from r1desk.platform.background_thread import ask_in_background
 from support.awaiting import result_of
 from support.models_double import ModelsDouble

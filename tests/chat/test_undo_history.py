@@ -5,7 +5,7 @@ import pytest
 from chat.chat_stack import ChatStack
 from deepseek_r1.core.errors import EngineFailed
 from deepseek_r1.host.protocol import GenerateRequest
-from r1desk.chat.answers.message_actions import MOST_CHANGES, MessageActions, UndoHistory
+from r1desk.chat.answers.message_actions import MOST_CHANGES
 
 TEXTS = ["Apples?", "Red.", "Pears?", "Green."]
 
@@ -14,9 +14,7 @@ class Changes:
     """The actions on the messages of a chat, and their history."""
 
     def __init__(self, stack: ChatStack) -> None:
-        self.stack, chat = stack, stack.chat
-        self.history = UndoHistory(chat)
-        self.actions = MessageActions(stack.store, chat, self.history)
+        self.stack, self.history, self.actions = stack, stack.history, stack.actions
         self.undone: list[str] = []
         self.refused: list[str] = []
         self.history.undone.connect(lambda change: self.undone.append(change.text))
@@ -24,18 +22,14 @@ class Changes:
 
     def delete(self, position: int) -> None:
         """Delete a message of the branch shown, and all below it."""
-        self.actions.delete(self.stack.shown[position].id)
-        self.stack.settle()
+        self.stack.do(self.actions.delete, self.stack.shown[position].id)
 
     def edit(self, position: int, text: str) -> None:
         """Change an answer by hand."""
-        self.actions.edit_answer(self.stack.shown[position].id, text)
-        self.stack.settle()
+        self.stack.do(self.actions.edit_answer, self.stack.shown[position].id, text)
 
     def undo(self) -> None:
-        """Undo the newest change."""
-        self.history.undo()
-        self.stack.settle()
+        self.stack.do(self.history.undo)
 
 
 @pytest.fixture
@@ -186,12 +180,3 @@ def test_what_was_deleted_for_good_or_long_ago_is_forgotten(changes, stack):
     for _ in range(MOST_CHANGES + 1):
         changes.history.undo()
     assert (changes.undone[0], changes.undone[-1]) == (str(MOST_CHANGES), "1")
-
-
-def test_a_new_conversation_begins_at_any_message(changes: Changes, stack: ChatStack) -> None:
-    changes.actions.branch_off(stack.shown[1].id)
-    stack.settle()
-    assert stack.chat.conversation_id == 2
-    assert stack.texts == TEXTS[:2]
-    title = stack.read(lambda store: store.conversations.get(2).title)
-    assert title == "Branch of Apples?"

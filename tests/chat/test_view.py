@@ -27,7 +27,7 @@ from r1desk.chat.values.intents import (
     Regenerate,
     ReturnToComposer,
     SelectVersion,
-    SendExample,
+    Send,
 )
 from window.mouse_and_keys import click
 
@@ -49,7 +49,7 @@ def test_an_empty_conversation_greets_and_offers_questions(view: ChatView, qtbot
     text = list(EXAMPLES)[1]
     with qtbot.waitSignal(view.requested) as chosen:
         click(button(view, text))
-    assert chosen.args == [SendExample(text)]
+    assert chosen.args == [Send(text)]
     view.welcome.show_questions(False)
     assert not any(button(view, example).isVisible() for example in EXAMPLES)
     assert view.welcome.preset_button.isVisible()

@@ -29,7 +29,7 @@ class ModelsDouble:
 
 
 class SettingsDouble:
-    """As `ChatSettings` and `Defaults`."""
+    """As `ChatSettingsController` and `Preferences`."""
 
     def __init__(self, sampling: SamplingSettings, system_prompt: str) -> None:
         self.sampling, self.system_prompt = sampling, system_prompt

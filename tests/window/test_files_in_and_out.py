@@ -23,7 +23,7 @@ from deepseek_r1.documents.page_drawing import DrawnPage, PageDrawer
 from deepseek_r1.host.protocol import GenerateRequest
 from r1desk.chat.context import file_reader
 from r1desk.chat.presenters.document_lists import DocumentsDialog
-from r1desk.chat.presenters.passages_dialog import PassagesDialog
+from r1desk.chat.presenters.document_presenter import PassagesDialog
 from r1desk.chat.presenters.prompt_library import PromptDialog
 from r1desk.chat.text.attachment_chip import AttachmentRow
 from r1desk.chat.values.intents import SavePrompt

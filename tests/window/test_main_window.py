@@ -10,7 +10,7 @@ from pytestqt.qtbot import QtBot
 
 from deepseek_r1.core.settings import LoadSettings
 from performance.samples import a_bill, a_model, gauge_values
-from r1desk.chat.presenters.key_forwarder import KeyForwarder
+from r1desk.chat.presenters.chat_window import KeyForwarder
 from r1desk.chat.text.text_style import ReadingWidth, set_reading_width
 from r1desk.chat.values.prompt import PromptSize
 from r1desk.conversations.conversation_intents import OpenConversation

@@ -7,7 +7,7 @@ from PySide6.QtWidgets import QDialogButtonBox, QMenu
 from pytestqt.qtbot import QtBot
 
 from deepseek_r1.core.i18n import use_language
-from r1desk.chat.answers.presets import built_in_presets
+from r1desk.chat.answers.chat_settings import built_in_presets
 from r1desk.performance.widgets.panel import PanelTab
 from r1desk.performance.widgets.preset_row import PresetDialog, PresetRow
 from r1desk.shell.session import Session

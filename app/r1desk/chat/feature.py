@@ -10,29 +10,23 @@ from deepseek_r1.core.events import ModelLoaded
 from deepseek_r1.core.heap import return_free_memory
 from deepseek_r1.core.i18n import tr
 from deepseek_r1.core.settings import PromptCacheSettings
-from deepseek_r1.documents.index import INDEX_FILE
+from deepseek_r1.documents.index import INDEX_FILE, DocumentIndex
+from r1desk.chat.answers.chat_settings import ChatSettingsController, PresetController
 from r1desk.chat.answers.controller import ChatController
 from r1desk.chat.answers.message_actions import MessageActions, UndoHistory
-from r1desk.chat.answers.presets import PresetController
-from r1desk.chat.answers.prompt_preparation import PromptPreparation
-from r1desk.chat.answers.settings_controller import ChatSettingsController
 from r1desk.chat.context.chat_documents import ChatDocuments
 from r1desk.chat.context.context_overflow import ContextOverflow
-from r1desk.chat.context.document_prefill import DocumentPrefill
-from r1desk.chat.context.measured_speed import MeasuredSpeed
+from r1desk.chat.context.loaded_model import MeasuredSpeed, TokenCounter
+from r1desk.chat.context.prompt_preparation import DocumentPrefill, PromptPreparation
 from r1desk.chat.context.prompt_size_controller import PromptSizeController
-from r1desk.chat.context.token_counter import TokenCounter
-from r1desk.chat.presenters.answer_actions import AnswerActions
 from r1desk.chat.presenters.attachment_presenter import AttachmentPresenter
 from r1desk.chat.presenters.chat_window import ChatWindow
 from r1desk.chat.presenters.document_lists import DocumentLists
 from r1desk.chat.presenters.document_presenter import DocumentPresenter
-from r1desk.chat.presenters.presenter import ChatPresenter, ComposerRowPresenter
+from r1desk.chat.presenters.presenter import AnswerActions, ChatPresenter
 from r1desk.chat.presenters.prompt_library import PromptLibrary
-from r1desk.chat.presenters.question_sender import QuestionSender
 from r1desk.chat.presenters.request_handler import RequestHandler
-from r1desk.chat.values.answering_model import AnsweringModel
-from r1desk.features import Feature, Services
+from r1desk.features import AnsweringModel, Feature, Services
 from r1desk.platform.qt_application import application
 from r1desk.store import ChatMessage, ConversationSettings, FolderInfo
 from r1desk.widgets.notice_bar import Level, Notice
@@ -49,34 +43,30 @@ class ChatFeature(Feature[ChatWindow]):
         super().__init__()
         self._services, self._models = services, models
         engine, store, preferences = services.engine, services.store, services.preferences
-        self.controller = chat = ChatController(engine, store, models, preferences)
+        index = DocumentIndex(services.profile / INDEX_FILE if services.writable else None)
+        self.controller = chat = ChatController(engine, store, models, preferences, index)
         self.settings = settings = ChatSettingsController(store, chat, preferences)
-        chat.new_chat_values = settings.new_chat_values
         self.presets = PresetController(store, self)
         self.history = UndoHistory(chat)
         self._actions = MessageActions(store, chat, self.history)
         self._speed = MeasuredSpeed(engine)
         counter = TokenCounter(engine, models)
-        index = services.profile / INDEX_FILE if services.writable else None
-        self.documents = chat.answers.documents = documents = ChatDocuments(
+        self.documents = documents = ChatDocuments(
             chat,
             store,
             counter,
             self.history,
-            index,
             speed=self._speed,
             models=models,
             settings=settings,
         )
-        self._prefill = DocumentPrefill(engine, chat, store, documents, models)
+        self._prefill = DocumentPrefill(engine, chat, store, models)
         self.sizes = PromptSizeController(chat, counter, models, documents)
         self.overflow = ContextOverflow(
             chat, counter, engine, models=models, documents=documents, speed=self._speed
         )
         prompts = services.profile / PROMPTS_FOLDER if services.writable else None
-        self.prompts = PromptPreparation(
-            engine, store, chat, prompts, preferences=preferences, documents=documents
-        )
+        self.prompts = PromptPreparation(engine, store, chat, prompts, preferences=preferences)
         self._trim_timer = QTimer(self, singleShot=True, interval=TRIM_DELAY_MS)
         self._trim_timer.timeout.connect(return_free_memory)
         self._window: ChatWindow  # set by `attach`, before anything is shown
@@ -127,20 +117,19 @@ class ChatFeature(Feature[ChatWindow]):
         find = QKeySequence(QKeySequence.StandardKey.Find)
         window.chats_menu.addAction(tr("Find in this chat"), find, window.chat.find_bar.open_bar)
         files = AttachmentPresenter(window, chat, self.documents, self._prefill, self._speed)
-        self._presenter = presenter = ChatPresenter(window, chat, engine, self._models)
-        row = ComposerRowPresenter(
+        self._presenter = presenter = ChatPresenter(
             window,
             files,
-            self.documents,
+            chat=chat,
+            engine=engine,
+            models=self._models,
+            documents=self.documents,
             sizes=self.sizes,
             settings=self.settings,
             speed=self._speed,
         )
-        self._models.loaded.connect(presenter.on_model_loaded)
-        if self._models.current is not None:
-            presenter.on_model_loaded(self._models.current)
         prompts = PromptLibrary(window, self._services.store)
-        questions = QuestionSender(window, chat, self.documents, files)
+        shown_document = DocumentPresenter(window, self.documents)
         handler = RequestHandler(
             window,
             files,
@@ -149,24 +138,15 @@ class ChatFeature(Feature[ChatWindow]):
             prompts=prompts,
             overflow=self.overflow,
             documents=self.documents,
-            questions=questions,
-            shown_document=(shown_document := DocumentPresenter(window, self.documents)),
+            shown_document=shown_document,
             models=self._models,
         )
-        answer = AnswerActions(window, chat)
         self._document_lists = DocumentLists(
             window, self.documents, self._services.store, self.prompts
         )
+        answer = AnswerActions(window, chat)
         self.presenters = [
-            self._document_lists,
-            presenter,
-            files,
-            questions,
-            row,
-            handler,
-            shown_document,
-            answer,
-            prompts,
+            *(self._document_lists, presenter, files, handler, shown_document, answer, prompts)
         ]
         presenter.set_view_only(self._view_only)
         self._hold_open_while_unsaved()
@@ -186,7 +166,6 @@ class ChatFeature(Feature[ChatWindow]):
         super().detach()
 
     def close(self) -> None:
-        """Save what there is before the store is closed."""
         application().applicationStateChanged.disconnect(self._on_focus)
         self._prefill.pause()
         self.documents.close()
@@ -212,11 +191,9 @@ class ChatFeature(Feature[ChatWindow]):
         return ConversationSettings(str(self._models.next_path or ""), system_prompt, sampling)
 
     def show_folder_documents(self, folder: FolderInfo) -> None:
-        """Show the documents of a folder, to be changed."""
         self._document_lists.show_documents(folder)
 
     def set_view_only(self, reason: str) -> None:
-        """Nothing can be sent in this profile, and why; empty where it can."""
         self._view_only = reason
         self._presenter.set_view_only(reason)
 

@@ -14,7 +14,7 @@ from deepseek_r1.memory import meter
 from r1desk.chat.answers.controller import ChatController
 from r1desk.chat.answers.streaming_answer import SAVE_EVERY_MS, QueuedAnswer, StreamingAnswer
 from r1desk.chat.context.chat_documents import ChatDocuments
-from r1desk.chat.values.prompt import prompt_messages
+from r1desk.chat.values.prompt import document_text, prompt_messages
 from r1desk.features import Services
 from r1desk.models.controller import ModelController
 from r1desk.platform.background_thread import ask_in_background, stream_in_background
@@ -85,7 +85,7 @@ class ComparisonController(QObject):
         """
         chat, branch, append = self._chat, self._chat.shown_branch, None
         sources = await self._sources_of(question)
-        document_text = await ask_in_background(self._documents.document_text, sources, strict=True)
+        documents = await ask_in_background(document_text, chat.index, sources, strict=True)
         if not question.id:
             parent = branch[-1].id if branch else None
             append = chat.appending(question.content, parent, question.attachments)
@@ -105,7 +105,7 @@ class ComparisonController(QObject):
             raise
         self.question, self.planned, self._candidates = before[-1], planned, candidates
         self._answers = [StreamingAnswer.of(QueuedAnswer(each)) for each in answers]
-        prompt = prompt_messages(before, "", sources, document_text)
+        prompt = prompt_messages(before, "", sources, documents)
         run = c.Comparison([prompt], candidates, planned, self._engine.command)
         self._engine.set_comparison(run)
         self._save_timer.start()

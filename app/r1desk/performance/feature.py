@@ -43,7 +43,7 @@ class PerformanceFeature(Feature[PerformanceWindow]):
             LoadPresenter(panel, models, self._models.recent, preferences),
             DraftOfferPresenter(panel.load, models, self._models.downloads),
         ]
-        panel.model.now_button.clicked.connect(chat.controller.stop_writing)
+        panel.model.now_button.clicked.connect(chat.controller.answers.stop_writing)
         panel.answers.changed.connect(settings.change)
         chat.controller.leaving.connect(panel.answers.flush)
         settings.shown.connect(panel.answers.show_settings)

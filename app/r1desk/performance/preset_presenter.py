@@ -7,8 +7,7 @@ from PySide6.QtGui import QAction
 
 from deepseek_r1.core.i18n import tr
 from deepseek_r1.core.model_names import short_name
-from r1desk.chat.answers.presets import Preset, PresetController
-from r1desk.chat.answers.settings_controller import ChatSettingsController
+from r1desk.chat.answers.chat_settings import ChatSettingsController, Preset, PresetController
 from r1desk.features import Presenter
 from r1desk.models.controller import ModelController
 from r1desk.performance.presenter import PerformanceWindow

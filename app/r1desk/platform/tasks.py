@@ -103,13 +103,13 @@ class Tasks(QObject):
         super().__init__(owner)
         _all.add(self)
         self._refused = refused
-        self._running: list[Work[None]] = []
+        self._running: list[Work[Any]] = []
         self._newest: dict[str, object] = {}  # tasks by the names of their methods
         self._waiting: set[Future[Any]] = set()
         self._closed = False
         self._wanted.connect(self._on_wanted, Qt.ConnectionType.QueuedConnection)
 
-    def start(self, work: Work[None]) -> object:
+    def start(self, work: Work[Any]) -> object:
         """Begin at once, up to the first result that is not there yet; `cancel` takes the same."""
         self._running.append(work)
         self._go_on(work)
@@ -147,7 +147,7 @@ class Tasks(QObject):
         for answer in tuple(self._waiting):
             _give_up(answer)
 
-    def _go_on(self, work: Work[None]) -> None:
+    def _go_on(self, work: Work[Any]) -> None:
         if work not in self._running or getcoroutinestate(work) == CORO_RUNNING:
             return  # it has ended, or finds the result itself
         if not isValid(self):  # the owner has gone

@@ -19,7 +19,7 @@ from deepseek_r1.host.protocol import (
     EventReply,
     GenerateRequest,
 )
-from r1desk.chat.values.message import merged_stats
+from r1desk.chat.values.prompt import merged_stats
 from r1desk.engine.engine_bridge import EngineBridge, EngineRequest
 from r1desk.platform.tasks import Tasks, later_turn, task
 

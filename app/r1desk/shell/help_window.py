@@ -19,11 +19,10 @@ from PySide6.QtWidgets import (
 
 from deepseek_r1.core.i18n import current_language, tr
 from deepseek_r1.core.paths import guides_dir
-from r1desk.chat.presenters.link_dialog import ask_to_open
 from r1desk.platform.background_thread import ask_in_background
 from r1desk.platform.tasks import Tasks, task
 from r1desk.theme import fonts, tokens
-from r1desk.widgets.bounded_dialog import size_within_screen
+from r1desk.widgets.bounded_dialog import ask_to_open, size_within_screen
 from r1desk.widgets.layouts import filled, put_inside, with_properties
 
 # Those about the window first; the others follow by their names.

@@ -1,7 +1,7 @@
 """A dialog that is never larger than its screen, and a question with a button for each answer."""
 
-from PySide6.QtCore import QSize, Qt
-from PySide6.QtGui import QKeyEvent, QShowEvent
+from PySide6.QtCore import QSize, Qt, QUrl
+from PySide6.QtGui import QDesktopServices, QGuiApplication, QKeyEvent, QShowEvent
 from PySide6.QtWidgets import (
     QDialog,
     QDialogButtonBox,
@@ -15,11 +15,14 @@ from PySide6.QtWidgets import (
     QWidget,
 )
 
+from deepseek_r1.core.i18n import tr
 from r1desk.platform.tasks import Later
 from r1desk.widgets.layouts import filled
 from r1desk.widgets.text_label import Action, call_with
 
 _FRAME_PX = 40  # title bar and borders, which Qt does not know before the dialog is shown
+
+SCHEMES = ("http", "https")
 
 Choice = tuple[str, QMessageBox.ButtonRole, Action]
 
@@ -108,6 +111,29 @@ def ask(
         box.setDefaultButton(cancel)
     box.open()
     return box
+
+
+def ask_to_open(address: str, parent: QWidget, question: str) -> QMessageBox | None:
+    """Show where a link really leads, and let the user open or copy it.
+
+    None for a scheme that is never opened.
+    """
+    url = QUrl(address, QUrl.ParsingMode.StrictMode)
+    if not url.isValid() or url.scheme() not in SCHEMES or url.userInfo():
+        return None
+    # The encoded form cannot imitate another address with look-alike letters.
+    shown = url.toString(QUrl.ComponentFormattingOption.FullyEncoded)
+    host = url.host(QUrl.ComponentFormattingOption.FullyEncoded)
+    short = shown if len(shown) <= 300 else shown[:300] + "…"
+    details, roles = tr("Leads to: {host}", host=host) + "\n\n" + short, QMessageBox.ButtonRole
+    return ask(
+        parent,
+        question,
+        details,
+        (tr("Open"), roles.AcceptRole, lambda: QDesktopServices.openUrl(url)),
+        (tr("Copy"), roles.ActionRole, lambda: QGuiApplication.clipboard().setText(shown)),
+        icon=QMessageBox.Icon.NoIcon,
+    )
 
 
 def accepted(dialog: QDialog) -> Later[bool]:

@@ -10,16 +10,16 @@ from PySide6.QtCore import QObject, QTimer, Signal, Slot
 from deepseek_r1.core.errors import R1Error
 from deepseek_r1.core.i18n import N_
 from deepseek_r1.core.settings import SamplingSettings, answer_reserve
+from deepseek_r1.documents.index import DocumentIndex
 from deepseek_r1.host.protocol import GenerateRequest
 from r1desk.chat.answers.pending_writes import PendingWrites
 from r1desk.chat.answers.streaming_answer import SAVE_EVERY_MS, QueuedAnswer, StreamingAnswer
-from r1desk.chat.values.answering_model import AnsweringModel, Defaults, DocumentTexts
-from r1desk.chat.values.message import partial_answer
-from r1desk.chat.values.prompt import prompt_messages
+from r1desk.chat.values.prompt import document_text, partial_answer, prompt_messages
 from r1desk.engine.engine_bridge import EngineBridge, EngineRequest
+from r1desk.features import AnsweringModel
 from r1desk.platform.tasks import Tasks, newest_task, report_of, task
+from r1desk.preferences import Preferences
 from r1desk.store import (
-    AnswerSources,
     Attachment,
     ChatMessage,
     ConversationSettings,
@@ -49,6 +49,7 @@ class Shown(Protocol):
     """The conversation on the screen, which follows its answers."""
 
     conversation_id: int | None
+    index: DocumentIndex  # any thread but the main one
 
     def show(self, conversation_id: int | None, branch: Branch) -> None:
         """Show the branch of an answer whose turn has come."""
@@ -73,13 +74,12 @@ class AnswerQueue(QObject):
         engine: EngineBridge,
         pending_writes: PendingWrites,
         models: AnsweringModel,
-        defaults: Defaults,
+        preferences: Preferences,
         chat: Shown,
     ) -> None:
         super().__init__()
         self._engine, self._pending_writes, self._models = engine, pending_writes, models
-        self._defaults, self._chat = defaults, chat
-        self.documents: DocumentTexts | None = None  # set by the feature
+        self._preferences, self._chat = preferences, chat
         self.tasks = Tasks(self)
         self._queue: deque[QueuedAnswer] = deque()
         self._held = False
@@ -92,29 +92,18 @@ class AnswerQueue(QObject):
         """True for an answer whose generation has not begun."""
         return any(queued.message.id == message_id for queued in self._queue)
 
-    @task
     async def add(
         self,
         begin: StoreWork[QueuedAnswer],
         conversation: int | None,
         text: str = "",
         attachments: tuple[Attachment, ...] = (),
-    ) -> None:
-        """Let `begin` store an answer, and generate it now or when its turn comes.
+    ) -> ChatMessage | None:
+        """Let `begin` store an answer, and generate it now or when its turn comes; returns it.
 
         `conversation` is None for one that `begin` makes. The message that it stores is given back
-        where the disk refuses it.
+        where the disk refuses it, and None is returned.
         """
-        await self.stored_answer(begin, conversation, text, attachments)
-
-    async def stored_answer(
-        self,
-        begin: StoreWork[QueuedAnswer],
-        conversation: int | None,
-        text: str = "",
-        attachments: tuple[Attachment, ...] = (),
-    ) -> ChatMessage | None:
-        """The same; returns the answer, None where the disk refuses it."""
         storing, model_path = _Storing(conversation), str(self._models.next_path or "")
         self.storing.append(storing)
         self.storing_changed.emit()
@@ -127,11 +116,11 @@ class AnswerQueue(QObject):
                 settings = replace(stored, model_path=model_path)
                 if settings != stored:
                     store.conversations.save_settings(key, settings)
-                document_text = self._text_of(answer.message.sources)  # else none is stored
-            return answer, store.messages.path(key), settings, document_text
+                text = document_text(self._chat.index, answer.message.sources, strict=True)
+            return answer, store.messages.path(key), settings, text
 
         try:
-            answer, branch, settings, document_text = await self._pending_writes.store_after(work)
+            answer, branch, settings, before = await self._pending_writes.store_after(work)
         except Exception as error:  # noqa: BLE001 - of a bug too the message stays
             self.storing.remove(storing)
             self.storing_changed.emit()
@@ -144,7 +133,7 @@ class AnswerQueue(QObject):
             self._queue.append(answer)
         else:  # before the view draws: the engine reads meanwhile
             self._expect(answer).stop_wanted = storing.stop_wanted
-            self._generate(answer, branch[:-1], settings, document_text)
+            self._generate(answer, branch[:-1], settings, before)
         self._chat.show_stored(conversation, answer.message.conversation_id, branch)
         self.storing_changed.emit()
         return answer.message
@@ -152,7 +141,6 @@ class AnswerQueue(QObject):
     def give_back(
         self, conversation: int | None, text: str, attachments: tuple[Attachment, ...]
     ) -> None:
-        """Keep a message that cannot be stored now as a draft."""
         if text or attachments:
             self._pending_writes.keep_unsent(conversation, text, attachments)
             if conversation == self._chat.conversation_id:
@@ -176,7 +164,7 @@ class AnswerQueue(QObject):
             settings = store.conversations.settings(conversation)
             store.messages.get(message.id)  # raises LookupError where it was deleted
             before = store.messages.path_to(message.id)[:-1]
-            text = self._text_of(message.sources)
+            text = document_text(self._chat.index, message.sources, strict=True)
             return before, settings, text, store.messages.path(conversation)
 
         try:
@@ -190,13 +178,8 @@ class AnswerQueue(QObject):
             self._generate(queued, before, settings, text)
             self._chat.show(conversation, branch)
 
-    def _text_of(self, sources: AnswerSources | None) -> str:
-        """The store's thread."""
-        return self.documents.document_text(sources, strict=True) if self.documents else ""
-
     @property
     def waiting(self) -> frozenset[int]:
-        """The conversations of which an answer waits for its turn."""
         return frozenset(queued.message.conversation_id for queued in self._queue)
 
     def take(self, keys: Collection[int]) -> list[ChatMessage]:
@@ -226,12 +209,11 @@ class AnswerQueue(QObject):
         queued: QueuedAnswer,
         before: Branch,
         settings: ConversationSettings,
-        document_text: str,
+        documents: str,
     ) -> None:
-        """Have the expected answer written."""
         if (answer := self.answer) is None:
             return  # closed meanwhile
-        sampling, system_prompt = effective(settings, self._defaults)
+        sampling, system_prompt = effective(settings, self._preferences)
         sampling = queued.sampling or sampling
         if queued.answers_now:
             sampling = sampling.model_copy(update={"thinking_budget": 0})
@@ -240,7 +222,7 @@ class AnswerQueue(QObject):
         self._models.ensure_loading()  # the question waits for it
         answer.request = self._engine.submit(
             GenerateRequest,
-            messages=prompt_messages(read, system_prompt, queued.message.sources, document_text),
+            messages=prompt_messages(read, system_prompt, queued.message.sources, documents),
             sampling=sampling,
             reserve=0 if queued.fills_context else reserve,
             continues=partial_answer(queued.message),
@@ -266,7 +248,6 @@ class AnswerQueue(QObject):
             self._pending_writes.finish(ended)
 
     def answer_now(self) -> None:
-        """End the thinking; the answer follows."""
         if self.answer is not None and self.answer.request is not None:
             self.answer.request.end_thinking()
 
@@ -278,6 +259,12 @@ class AnswerQueue(QObject):
             self.answer.stop_wanted = True
             if self.answer.request is not None:
                 self.answer.request.cancel()
+
+    @Slot()
+    def stop_writing(self) -> None:
+        """End the answer that is being written, in whatever conversation."""
+        if self.answer is not None:
+            self.stop(self.answer.conversation_id)
 
     @Slot()
     def _save(self) -> None:
@@ -295,7 +282,6 @@ class AnswerQueue(QObject):
             self._pending_writes.finish(_ended_in_queue(message))
 
     def _discard(self) -> None:
-        """Expect no answer any more."""
         self._save_timer.stop()
         self.tasks.end(self._write)
         self.answer = None
@@ -307,7 +293,9 @@ def _ended_in_queue(message: ChatMessage) -> ChatMessage:
     return replace(message, state=MessageState.STOPPED, error=error)
 
 
-def effective(settings: ConversationSettings, defaults: Defaults) -> tuple[SamplingSettings, str]:
+def effective(
+    settings: ConversationSettings, defaults: Preferences
+) -> tuple[SamplingSettings, str]:
     """The sampling and the system prompt of a conversation.
 
     One that was stored without sampling, as earlier versions did, follows the defaults.

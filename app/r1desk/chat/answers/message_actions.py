@@ -89,7 +89,6 @@ class MessageActions:
         self.tasks = chat.tasks
 
     def delete(self, message_id: int) -> None:
-        """Delete a message and all below it."""
         message = self._message(message_id)
         if message is None or message.conversation_id in self._chat.waiting:
             return
@@ -142,6 +141,33 @@ class MessageActions:
         self.history.add(text, conversation, reverse)
 
     @task
+    async def withdraw(self, message_id: int) -> None:
+        """Take an answer that waits out of the queue, with all that was asked below it.
+
+        Questions that have no other answer become a text that is not sent yet.
+        """
+        chat, branch = self._chat, self._chat.shown_branch
+        position = next((i for i, m in enumerate(branch) if m.id == message_id), 0)
+        below = branch[position:] if position else []
+        keys = {message.id for message in below}
+        taken = chat.answers.take(keys)
+        if not position or not taken:
+            return
+        conversation = taken[0].conversation_id
+        if taken[0].content or taken[0].thinking:  # it was to be continued
+            chat.pending_writes.finish(taken[0])
+            if not (below := below[1:]):
+                return
+        elif below[0].sibling_count == 1:
+            below.insert(0, branch[position - 1])
+        questions = [message for message in below if not message.is_answer]
+        text = "\n\n".join(message.content for message in questions if message.content)
+        files = tuple(each for message in questions for each in message.attachments)
+        first = below[0].id
+        await chat.change(conversation, lambda store: store.branches.delete(first))
+        chat.answers.give_back(conversation, text, files)
+
+    @task
     async def branch_off(self, message_id: int) -> None:
         """Copy the branch down to a message into a new conversation and open that."""
         message = self._message(message_id)
@@ -170,7 +196,6 @@ class MessageActions:
             self._chat.change_branch(lambda store: store.messages.set_memory_start(leaf, first))
 
     def _message(self, message_id: int) -> ChatMessage | None:
-        """A message that may be changed now."""
         if self._chat.busy_here or self._chat.trashed:
             return None
         return next((m for m in self._chat.shown_branch if m.id == message_id), None)

@@ -177,7 +177,6 @@ class PendingWrites(QObject):
                 self.save_draft(None, empty)
 
     def drop_draft(self, conversation_id: int | None) -> None:
-        """Drop a draft that is being sent, with its files."""
         self._drafts.pop((conversation_id, str), None)
         self._drafts.pop((conversation_id, tuple), None)
 
@@ -220,7 +219,6 @@ class PendingWrites(QObject):
         return bool(self._unsaved_answers or (self._reported_code and self._drafts))
 
     def close(self) -> None:
-        """Try for the last time."""
         self._closed = True
         self._retry.stop()
         self._try_again()

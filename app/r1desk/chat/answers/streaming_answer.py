@@ -8,7 +8,7 @@ from deepseek_r1.core import events
 from deepseek_r1.core.errors import ErrorReport
 from deepseek_r1.core.settings import SamplingSettings
 from r1desk.chat.answers.pending_writes import PendingWrites
-from r1desk.chat.values.message import ended_inside_thinking, merged_stats
+from r1desk.chat.values.prompt import ended_inside_thinking, merged_stats
 from r1desk.engine.engine_bridge import EngineRequest
 from r1desk.store import ChatMessage, MessageState
 
@@ -51,7 +51,6 @@ class StreamingAnswer:
 
     @classmethod
     def of(cls, queued: QueuedAnswer) -> StreamingAnswer:
-        """An answer whose turn has come, with the text that it continues."""
         begun = queued.message
         thinking_s = 0.0 if ended_inside_thinking(begun) else begun.thinking_s
         texts = begun.content, begun.thinking

@@ -1,16 +1,13 @@
 """The documents of the conversation on the screen: read, indexed, searched for a question."""
 
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from itertools import takewhile
-from pathlib import Path
-from typing import Concatenate, ParamSpec, TypeVar
 
 from PySide6.QtCore import QObject, Signal, Slot
 
 from deepseek_r1.core.errors import ErrorReport, R1Error
-from deepseek_r1.core.i18n import N_, join_list
 from deepseek_r1.core.messages import Message, Role
 from deepseek_r1.core.settings import SamplingSettings, most_prompt_tokens
 from deepseek_r1.documents.document import Passage
@@ -18,38 +15,30 @@ from deepseek_r1.documents.document_prompt import (
     SEARCHED_TOKENS,
     plan,
     question_before,
-    whole_text,
 )
-from deepseek_r1.documents.index import DocumentIndex
 from deepseek_r1.documents.reading_memory import ReadingMemory
+from r1desk.chat.answers.chat_settings import ChatSettingsController
 from r1desk.chat.answers.controller import ChatController
 from r1desk.chat.answers.message_actions import UndoHistory
-from r1desk.chat.answers.settings_controller import ChatSettingsController
 from r1desk.chat.context.file_reader import FileReader, FileReading
-from r1desk.chat.context.measured_speed import MeasuredSpeed
-from r1desk.chat.context.token_counter import TokenCounter
-from r1desk.chat.values.answering_model import AnsweringModel
-from r1desk.chat.values.prompt import prompt_messages, with_documents
+from r1desk.chat.context.loaded_model import MeasuredSpeed, TokenCounter
+from r1desk.chat.values.prompt import (
+    document_text,
+    prompt_messages,
+    require_documents,
+    with_documents,
+)
+from r1desk.features import AnsweringModel
 from r1desk.platform.background_thread import ask_in_background
-from r1desk.platform.tasks import Later, Tasks, newest_task, task
+from r1desk.platform.tasks import Tasks, newest_task, task
 from r1desk.store import AnswerSources, Attachment, Store
 from r1desk.store.store_bridge import StoreBridge
 
-P = ParamSpec("P")
-Answer = TypeVar("Answer")
 _READING_S = 20  # that passages of a question may take
 _WHOLE_S = 120  # a document that takes longer is searched, until the user wants it read whole
 _UNMEASURED_TOK_S = 60  # where the model has read nothing yet
 UNLOADED_CONTEXT = 4096  # tokens that documents may fill before any model was loaded
 _TEXTS_KEPT = 40  # passages of a whole document that keep their text beside an answer
-
-
-class DocumentsMissing(R1Error):
-    """Documents of an imported chat, or of an index that was damaged."""
-
-    what = N_("The text of {names} is not on this computer.")
-    why = N_("The chat comes from another computer, or the document index was damaged.")
-    todo = N_("Attach the file again, or remove it from the chat.")
 
 
 class ChatDocuments(QObject):
@@ -72,20 +61,18 @@ class ChatDocuments(QObject):
         store: StoreBridge,
         counter: TokenCounter,
         history: UndoHistory,
-        path: Path | None,
         *,
         speed: MeasuredSpeed,
         models: AnsweringModel,
         settings: ChatSettingsController,
     ) -> None:
-        """`path` is the index's file; None keeps it in memory."""
         super().__init__()
         self._chat, self._store, self._history, self._speed = chat, store, history, speed
         self.tasks = Tasks(self, chat.report_failure)
         self.counter, self._models, self._settings = counter, models, settings
         self._last_context = UNLOADED_CONTEXT
         self._closed = False
-        self.index = DocumentIndex(path)  # any thread but the main one
+        self.index = chat.index
         self.shown: tuple[Attachment, ...] = ()
         self.of_folder: frozenset[str] = frozenset()  # hashes of those that its folder has
         self.text = ""
@@ -105,7 +92,6 @@ class ChatDocuments(QObject):
         chat.answers.given_back.connect(self._on_restored)
 
     def close(self) -> None:
-        """End what waits in threads."""
         self._closed = True
         self.tasks.close()
         self.counter.close()
@@ -127,7 +113,6 @@ class ChatDocuments(QObject):
 
     @newest_task
     async def refresh(self) -> None:
-        """Read anew which documents the conversation shown has."""
         key = self._chat.conversation_id
         branch = self._chat.shown_branch
         sources = branch[-1].sources if branch else None
@@ -136,7 +121,11 @@ class ChatDocuments(QObject):
             inside = self._folder_of(store, key)
             of_folder = store.attachments.of_folder(inside) if inside is not None else ()
             documents = store.attachments.documents(key, inside)
-            return documents, frozenset(d.sha256 for d in of_folder), self.document_text(sources)
+            return (
+                documents,
+                frozenset(d.sha256 for d in of_folder),
+                document_text(self.index, sources),
+            )
 
         found = await self._store.ask(read)
         if key == self._chat.conversation_id and found != (self.shown, self.of_folder, self.text):
@@ -144,52 +133,22 @@ class ChatDocuments(QObject):
             self.changed.emit()
 
     def _folder_of(self, store: Store, conversation: int | None) -> int | None:
-        """The folder of a conversation, or of the new one."""
         if conversation is None:
             return self._chat.new_chat_folder
         with suppress(LookupError):  # it was deleted meanwhile
             return store.conversations.get(conversation).folder_id
         return None
 
-    def document_text(self, sources: AnswerSources | None, *, strict: bool = False) -> str:
-        """The part of the prompt before all others. Any thread but the main one.
-
-        `strict`: for an answer, whose citations count all documents; raises DocumentsMissing.
-        Raises DocumentIndexFailed, DocumentIndexDamaged.
-        """
-        if sources is None or not sources.documents:
-            return sources.outline if sources is not None else ""
-        if strict:
-            names = {each.passage.sha256: each.passage.name for each in sources.sent}
-            self._require({each: names.get(each, "?") for each in sources.documents})
-        return whole_text(self.index, sources.documents, sources.asked, sources.outline)
-
-    def _require(self, names: Mapping[str, str]) -> None:
-        missing = [name for each, name in names.items() if self.index.document(each) is None]
-        if missing:
-            raise DocumentsMissing(names=join_list(missing))
-
     @task
     async def remove(self, sha256: str) -> None:
-        """Take a document away from the conversation shown."""
         if (key := self._chat.conversation_id) is not None:
             await self._chat.change(
                 key, lambda store: store.attachments.drop_document(sha256, conversation_id=key)
             )
             self.clean([sha256], for_good=False)
 
-    def ask(
-        self,
-        question: Callable[Concatenate[DocumentIndex, P], Answer],
-        *args: P.args,
-        **kwargs: P.kwargs,
-    ) -> Later[Answer]:
-        """Ask the index something about these values."""
-        return ask_in_background(question, self.index, *args, **kwargs)
-
     @task
     async def check_files(self) -> None:
-        """Read files of folders again that have changed."""
         if self._closed or self._checking:
             return
         self._checking = True
@@ -197,7 +156,7 @@ class ChatDocuments(QObject):
             hashes = await self._store.ask(lambda store: store.attachments.in_folders())
             async for changed in self.folder_files.reread(hashes):
                 if isinstance(changed, ErrorReport):
-                    self.folder_files.refuse(changed)
+                    self.folder_files.refused.emit(changed)
                 else:
                     self._replace(*changed)
         finally:
@@ -248,11 +207,7 @@ class ChatDocuments(QObject):
         elif reading.was_left:
             self._add_to_draft(reading.conversation, self._searched_if_long(file))
         elif file.sha256 not in {each.sha256 for each in self.draft}:
-            self.attach(file)
-
-    def attach(self, file: Attachment) -> None:
-        """Add a document that was read to those of the message."""
-        self.change_draft((*self.draft, self._searched_if_long(file)))
+            self.change_draft((*self.draft, self._searched_if_long(file)))
 
     def _searched_if_long(self, file: Attachment) -> Attachment:
         return replace(file, searched=file.tokens > self._readable(_WHOLE_S))
@@ -296,7 +251,8 @@ class ChatDocuments(QObject):
             self.draft_changed.emit()
 
     def leave_draft(self) -> None:
-        """Go on to another message. What is being read for this one goes on."""
+        """Go on to another message. Files that are being read for this one go on."""
+        self.files.end(*(each for each in self.files.readings if each.text))
         for each in self.files.readings:
             each.was_left = True
         self.draft = ()
@@ -304,7 +260,6 @@ class ChatDocuments(QObject):
 
     @property
     def readings(self) -> list[FileReading]:
-        """Those that are read for the message shown."""
         shown = self._chat.conversation_id
         return [each for each in self.files.readings if each.conversation == shown]
 
@@ -354,7 +309,6 @@ class ChatDocuments(QObject):
         return min(SEARCHED_TOKENS, self._readable(_READING_S))
 
     def _readable(self, seconds: float) -> int:
-        """About how many tokens the model reads in so many seconds."""
         return round((self._speed.prefill_tok_s or _UNMEASURED_TOK_S) * seconds)
 
     async def plan(
@@ -384,7 +338,7 @@ class ChatDocuments(QObject):
         outlines = [each.outline for each in given if each.outline]
 
         def work() -> AnswerSources:
-            self._require(names)
+            require_documents(self.index, names)
             asked = Message(role=Role.USER, content=question)
             messages = (*prompt_messages(above, instructions, AnswerSources()), asked)
             prompt = plan(

@@ -9,7 +9,7 @@ from deepseek_r1.core.settings import LoadSettings
 from deepseek_r1.core.units import format_mib, format_part
 from deepseek_r1.hardware.pressure import memory_reading
 from deepseek_r1.memory.forecast import Estimate
-from r1desk.chat.context.measured_speed import MeasuredSpeed
+from r1desk.chat.context.loaded_model import MeasuredSpeed
 from r1desk.chat.values.duration import price_text
 from r1desk.chat.values.intents import ContextOption, ContextOptions, ContextWay
 

@@ -30,13 +30,11 @@ from r1desk.chat.context.context_options import (
     summary_request,
     too_long_option,
 )
-from r1desk.chat.context.measured_speed import MeasuredSpeed
-from r1desk.chat.context.token_counter import NotCounted, TokenCounter
-from r1desk.chat.values.answering_model import AnsweringModel
+from r1desk.chat.context.loaded_model import MeasuredSpeed, NotCounted, TokenCounter
 from r1desk.chat.values.intents import ContextOption, ContextOptions, ContextWay
-from r1desk.chat.values.message import can_go_on, fills_context
-from r1desk.chat.values.prompt import memory_start, prompt_messages
+from r1desk.chat.values.prompt import can_go_on, fills_context, memory_start, prompt_messages
 from r1desk.engine.engine_bridge import EngineBridge
+from r1desk.features import AnsweringModel
 from r1desk.platform.helper_processes import window_and_helpers_mib
 from r1desk.platform.tasks import Tasks, newest_task, task
 from r1desk.store import ChatMessage, MessageState, Store
@@ -251,7 +249,7 @@ class ContextOverflow(QObject):
             left_out = offer.left_out
             return QueuedAnswer(summary, left_out=left_out, sampling=sampling, fills_context=True)
 
-        if (summary := await self._chat.answers.stored_answer(begin, conversation)) is not None:
+        if (summary := await self._chat.answers.add(begin, conversation)) is not None:
             self._summarised[summary.id] = question
 
     @Slot(object, list)
@@ -271,7 +269,7 @@ class ContextOverflow(QObject):
             )
             return QueuedAnswer(store.messages.begin_answer(conversation, asked.id, name))
 
-        self._chat.answers.add(begin, conversation)
+        self.tasks.start(self._chat.answers.add(begin, conversation))
 
 
 def _thinking_tokens(message: ChatMessage) -> int:

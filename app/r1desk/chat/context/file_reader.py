@@ -27,8 +27,8 @@ from deepseek_r1.documents.passages import estimated_tokens
 from deepseek_r1.documents.reading import MAX_FOLDER_FILES, document_files, read_document
 from deepseek_r1.documents.reading_memory import ReadingMemory
 from r1desk.chat.answers.controller import ChatController
-from r1desk.chat.context.token_counter import TokenCounter
-from r1desk.platform.background_thread import ask_in_background, stream_in_background
+from r1desk.chat.context.loaded_model import TokenCounter
+from r1desk.platform.background_thread import stream_in_background
 from r1desk.platform.helper_processes import add_helper, remove_helper
 from r1desk.platform.tasks import Later, Tasks, report_of, task
 from r1desk.store import Attachment
@@ -57,6 +57,7 @@ class FileReading:
     folder: int | None
     conversation: int | None  # None: the new chat
     address: str = ""  # of a web page
+    text: str = ""  # of the message, which becomes a document
     stop: threading.Event = field(default_factory=threading.Event)
     fetching: Stop = field(default_factory=Stop)
     total: int = 0  # files
@@ -114,7 +115,7 @@ class FileReader(QObject):
         self._index, self._counter, self._chat, self._gently = index, counter, chat, gently
         self._memory = memory
         self.policy = RetryPolicy()  # for web pages
-        self.tasks = Tasks(self, self._refuse)
+        self.tasks = Tasks(self, self.refuse)
         self._closed = threading.Event()
         self._refused: set[tuple[str, int | None]] = set()  # changed files: paths and times
         self.readings: list[FileReading] = []
@@ -125,39 +126,33 @@ class FileReader(QObject):
         self.blockSignals(True)
         self.end(*self.readings)
 
-    @property
-    def left(self) -> int:
-        """The number of files that wait."""
-        return sum(each.left for each in self.readings)
-
-    @property
-    def total(self) -> int:
-        """The number of files, with those that were read."""
-        return sum(each.total for each in self.readings)
-
     def read(self, paths: Sequence[str], folder: int | None = None, password: str = "") -> None:
-        """Read files, and those of folders."""
         name = trn("{n:,} file", "{n:,} files", len(paths)) if paths[1:] else Path(paths[0]).name
         reading = FileReading(name, folder, self._chat.conversation_id)
-        self.readings.append(reading)
         self._read(partial(self._read_all, tuple(paths), password), reading)
 
     def read_picture(self, picture: QImage) -> None:
-        """Read a picture that is in no file."""
-        reading = FileReading(tr("Pasted picture"), None, self._chat.conversation_id)
-        self.readings.append(reading)
-        self._read(partial(self._read_picture, picture), reading)
+        ways = Qt.AspectRatioMode.KeepAspectRatio, Qt.TransformationMode.SmoothTransformation
+        small = picture.scaled(*_THUMBNAIL_PX, *ways)
+        name = f"{tr('Pasted picture')}.png"
+        reading = FileReading(name, None, self._chat.conversation_id, thumbnail=small)
+        self._read(partial(self._read_made, partial(_save_picture, picture)), reading)
 
     def read_page(self, address: str) -> None:
         """Fetch a web page, once, and read it."""
         reading = FileReading(address, None, self._chat.conversation_id, address)
-        self.readings.append(reading)
-        self._read(self._read_page, reading)
+        self._read(partial(self._read_made, self._fetch_page), reading)
+
+    def read_text(self, text: str) -> None:
+        name = f"{tr('Pasted text')}.txt"
+        reading = FileReading(name, None, self._chat.conversation_id, text=text)
+        self._read(partial(self._read_made, _write_text), reading)
 
     @task
     async def _read(
         self, read: Callable[[FileReading], Iterator[_Result]], reading: FileReading
     ) -> None:
+        self.readings.append(reading)
         self.changed.emit()
         try:
             async for file in stream_in_background(read, reading):
@@ -168,51 +163,32 @@ class FileReader(QObject):
         finally:
             self.end(reading)
 
-    def read_text(self, name: str, text: str) -> Later[Attachment | ErrorReport]:
-        """Read a text that is in no file."""
-        return ask_in_background(self._read_text, name, text)
-
-    def _read_text(self, name: str, text: str) -> Attachment | ErrorReport:
-        with TemporaryDirectory() as folder:
-            file = Path(folder, name)
-            file.write_text(text, encoding="utf-8", errors="replace")
-            return self._read_one(file, self._closed)
-
-    def _read_picture(self, picture: QImage, reading: FileReading) -> Iterator[_Result]:
+    def _read_made(
+        self, make: Callable[[FileReading, Path], _ReadingOptions], reading: FileReading
+    ) -> Iterator[_Result]:
+        """Read a file that `make` writes; of a picture it is kept, as it is nowhere else."""
         reading.total = reading.left = 1
-        ways = Qt.AspectRatioMode.KeepAspectRatio, Qt.TransformationMode.SmoothTransformation
-        reading.thumbnail = picture.scaled(*_THUMBNAIL_PX, *ways)
         with TemporaryDirectory() as folder:
-            file = Path(folder, f"{reading.name}.png")
-            if not picture.save(str(file)):
-                raise OSError(ENOSPC, os.strerror(ENOSPC), str(file))
-            result = self._read_one(file, reading.stop, keeps=True)
+            file = Path(folder, "page" if reading.address else reading.name)
+            try:
+                options = make(reading, file)
+            except (R1Error, OSError) as error:
+                result: _Result = _refusal(file, error)
+            else:
+                keeps = reading.thumbnail is not None
+                result = self._read_one(file, reading.stop, keeps=keeps, **options)
             reading.left = 0
             yield result
 
-    def _read_page(self, reading: FileReading) -> Iterator[_Result]:
+    def _fetch_page(self, reading: FileReading, file: Path) -> _ReadingOptions:
         from deepseek_r1.catalogue import network_process  # noqa: PLC0415 - not for the start
 
         process = network_process.NetworkProcess(add_helper, remove_helper)
-        reading.total = reading.left = 1
-        with TemporaryDirectory() as folder:
-            file = Path(folder, "page")
-            try:
-                last = process.fetch_page(reading.address, file, self.policy, reading.fetching)
-            except R1Error as error:
-                result: _Result = error.report()
-            else:
-                name = page_name(last, date.today())
-                result = self._read_one(file, reading.stop, name=name, is_web_page=True)
-            reading.left = 0
-            yield result
+        last = process.fetch_page(reading.address, file, self.policy, reading.fetching)
+        return _ReadingOptions(name=page_name(last, date.today()), is_web_page=True)
 
-    def refuse(self, report: ErrorReport) -> None:
-        """Report why a file is not read."""
-        self.refused.emit(report)
-
-    def _refuse(self, error: Exception) -> None:
-        self.refuse(report_of(error))
+    def refuse(self, error: Exception) -> None:
+        self.refused.emit(report_of(error))
 
     def end(self, *readings: FileReading) -> None:
         """Read no more files of these; those that were read stay."""
@@ -311,6 +287,17 @@ class FileReader(QObject):
             trim_heap()
         name, pages = document.name, document.pages or 0
         return Attachment(name, tokens=tokens, sha256=document.sha256, pages=pages)
+
+
+def _save_picture(picture: QImage, _reading: FileReading, file: Path) -> _ReadingOptions:
+    if not picture.save(str(file)):
+        raise OSError(ENOSPC, os.strerror(ENOSPC), str(file))
+    return _ReadingOptions()
+
+
+def _write_text(reading: FileReading, file: Path) -> _ReadingOptions:
+    file.write_text(reading.text, encoding="utf-8", errors="replace")
+    return _ReadingOptions()
 
 
 def page_name(address: str, fetched: date) -> str:

@@ -11,8 +11,7 @@ from deepseek_r1.documents.passages import estimated_tokens
 from deepseek_r1.host.protocol import EngineState, Heartbeat
 from r1desk.chat.answers.controller import ChatController
 from r1desk.chat.context.chat_documents import ChatDocuments
-from r1desk.chat.context.token_counter import NotCounted, TokenCounter
-from r1desk.chat.values.answering_model import AnsweringModel
+from r1desk.chat.context.loaded_model import NotCounted, TokenCounter
 from r1desk.chat.values.prompt import (
     PromptSize,
     conversation_tokens,
@@ -21,12 +20,12 @@ from r1desk.chat.values.prompt import (
     tokens_of,
     with_attachments,
 )
+from r1desk.features import AnsweringModel
 from r1desk.platform.tasks import Tasks, task
 from r1desk.store import AnswerSources, Attachment
 
 DELAY_MS = 300
 _LEAST_LEARNT = 200  # tokens, from which others are estimated
-SLOW_MS = 600  # without a count an estimate is shown
 
 
 class PromptSizeController(QObject):
@@ -57,8 +56,6 @@ class PromptSizeController(QObject):
         self._is_counting = False
         self._is_outdated = False  # the text or the conversation has changed during a count
         self.size: PromptSize | None = None
-        self._slow = QTimer(self, singleShot=True, interval=SLOW_MS)
-        self._slow.timeout.connect(self._on_slow)
         self._delay = QTimer(self, singleShot=True, interval=DELAY_MS)
         self._delay.timeout.connect(self._count)
         chat.branch_shown.connect(self.refresh)
@@ -132,14 +129,9 @@ class PromptSizeController(QObject):
             return
         self._run += 1
         self._is_counting, self._is_outdated = True, False
-        self._slow.start()
-        self._count_exactly(self._run)
-
-    @Slot()
-    def _on_slow(self) -> None:
-        """The engine prepares the next turn, and the count waits for it."""
-        if self._is_counting and not self._chat.busy:
+        if self._chat.preparing:  # the count waits for it
             self._show_estimate()
+        self._count_exactly(self._run)
 
     @task
     async def _count_exactly(self, run: int) -> None:
@@ -160,7 +152,6 @@ class PromptSizeController(QObject):
                 self._history = history
                 self._show(tokens)
         self._is_counting = False
-        self._slow.stop()
         if self._is_outdated:
             self._delay.start()
 

@@ -31,7 +31,7 @@ from r1desk.chat.values.intents import (
     TakeWay,
     WithdrawQuestion,
 )
-from r1desk.chat.values.message import can_go_on, ended_inside_thinking, fills_context
+from r1desk.chat.values.prompt import can_go_on, ended_inside_thinking, fills_context
 from r1desk.store import AnswerSources, ChatMessage
 from r1desk.widgets.layouts import FittedWidget, filled, keep_place
 from r1desk.widgets.text_label import ElidedLabel, call_with, selectable_label

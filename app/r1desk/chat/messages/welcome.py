@@ -19,7 +19,7 @@ from PySide6.QtWidgets import (
 from deepseek_r1.core.i18n import N_, tr
 from r1desk.chat.text.buttons import text_button
 from r1desk.chat.text.text_style import column_span
-from r1desk.chat.values.intents import Request, SendExample
+from r1desk.chat.values.intents import Request, Send
 from r1desk.theme import set_role
 from r1desk.theme.fonts import scaled
 from r1desk.widgets.layouts import discard, filled
@@ -128,7 +128,7 @@ class Welcome(QWidget):
             button = text_button(name, text, questions)
             button.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Fixed)
             button.setMinimumHeight(round(em * 2))
-            call_with(button.clicked, request, SendExample(text))
+            call_with(button.clicked, request, Send(text))
             below.addWidget(button)
         return questions
 

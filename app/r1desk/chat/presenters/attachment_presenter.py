@@ -8,16 +8,15 @@ from PySide6.QtCore import Slot
 from PySide6.QtGui import QImage, QPixmap
 from PySide6.QtWidgets import QFileDialog
 
-from deepseek_r1.core.errors import ErrorReport
 from deepseek_r1.core.i18n import tr, trn
 from deepseek_r1.documents.reading import PICTURES, SUFFIXES
 from r1desk.chat.answers.controller import ChatController
 from r1desk.chat.context.chat_documents import ChatDocuments
-from r1desk.chat.context.document_prefill import DocumentPrefill
 from r1desk.chat.context.file_reader import FileReading
-from r1desk.chat.context.measured_speed import MeasuredSpeed
+from r1desk.chat.context.loaded_model import MeasuredSpeed
+from r1desk.chat.context.prompt_preparation import DocumentPrefill
 from r1desk.chat.presenters.chat_window import ChatWindow
-from r1desk.chat.presenters.unread_files import LockedFiles, RefusedFiles
+from r1desk.chat.presenters.document_lists import UnreadFiles
 from r1desk.chat.text.attachment_chip import (
     Chip,
     ChipButton,
@@ -30,7 +29,6 @@ from r1desk.chat.values.duration import price_text
 from r1desk.chat.values.intents import OpenAttachment
 from r1desk.chat.values.prompt import PromptSize, tokens_of
 from r1desk.features import Presenter
-from r1desk.platform.tasks import Tasks, newest_task, report_of
 from r1desk.store import Attachment
 from r1desk.widgets.file_dialog import file_dialog
 from r1desk.widgets.text_label import Action
@@ -52,20 +50,17 @@ class AttachmentPresenter(Presenter):
     ) -> None:
         super().__init__(window)
         self._window, self._chat, self._documents, self._speed = window, chat, documents, speed
-        self._prefill, self._refused = prefill, RefusedFiles(window.notices, _FILES)
+        self._prefill, self._unread = prefill, UnreadFiles(window, documents.files, _FILES)
         self._whole: tuple[str, ...] | None = None  # documents that are read whole; None: no model
         self._unfolded: set[str] = set()  # the first of many documents, which have a chip each
         self._thumbnails: dict[str, QPixmap] = {}  # of pictures that were pasted, by document
         self._read: Sequence[str] = ()  # documents that the model has read
-        self.tasks = Tasks(self, lambda error: self.refuse(report_of(error)))
         window.chats_menu.addAction(tr("Attach files…"), "Ctrl+U", self.choose)
         window.chats_menu.addAction(tr("Attach a folder…"), self.choose_folder)
         chat.leaving.connect(self.clear)
-        documents.files.refused.connect(self.refuse)
         for missing in (documents.files.refused, documents.files.locked):
             missing.connect(window.composer.keep)
         documents.files.file_read.connect(self._on_file_read)
-        self._locked = LockedFiles(window, documents.files)
         for ours in (documents.changed, documents.draft_changed, documents.files.changed):
             ours.connect(self._show)
         for others in (chat.branch_shown, chat.busy_changed, prefill.changed, speed.changed):
@@ -73,14 +68,12 @@ class AttachmentPresenter(Presenter):
 
     @Slot()
     def choose(self) -> None:
-        """Ask for files."""
         every = " ".join(f"*{suffix}" for suffix in sorted(SUFFIXES | PICTURES))
         filters = [f"{tr('Documents, text and code')} ({every})", tr("All files (*)")]
         self._choose(tr("Attach files"), QFileDialog.FileMode.ExistingFiles, filters)
 
     @Slot()
     def choose_folder(self) -> None:
-        """Ask for a folder, whose files are attached."""
         self._choose(tr("Attach a folder"), QFileDialog.FileMode.Directory, [])
 
     def _choose(self, title: str, mode: QFileDialog.FileMode, filters: list[str]) -> None:
@@ -92,19 +85,16 @@ class AttachmentPresenter(Presenter):
 
     @Slot(list)
     def add_paths(self, paths: Sequence[str]) -> None:
-        """Read files, and those of folders, and attach what has text."""
-        self._refused.clear()
+        self._unread.clear()
         self._documents.files.read(paths)
         self._window.composer.setFocus()
 
     def add_picture(self, picture: QImage) -> None:
-        """Read the text of a picture that was copied or dragged without a file, and attach it."""
-        self._refused.clear()
+        self._unread.clear()
         self._documents.files.read_picture(picture)
 
     def add_page(self, address: str) -> None:
-        """Fetch a web page that the message names, and attach its text."""
-        self._refused.clear()
+        self._unread.clear()
         self._documents.files.read_page(address)
 
     @Slot(object, object)
@@ -114,27 +104,21 @@ class AttachmentPresenter(Presenter):
             self._show()
         if reading.address and reading in self._documents.readings:
             self._window.composer.remove_read(reading.address)
+        elif reading.text and not reading.stop.is_set():
+            self._window.composer.remove_attached(reading.text)
 
-    @newest_task
-    async def add_text(self, text: str) -> None:
+    def add_text(self, text: str) -> None:
         """Attach a text of the message as a document, and take it out of the message."""
-        file = await self._documents.files.read_text(f"{tr('Pasted text')}.txt", text)
-        if isinstance(file, ErrorReport):
-            self.refuse(file)
-            return
-        self._documents.attach(file)
-        self._window.composer.remove_attached(text)
+        self._documents.files.read_text(text)
 
     @Slot()
     def clear(self) -> None:
         """The message goes, or another one is shown: so does what was said of its files."""
-        self.tasks.end(self.add_text)
         self._window.composer.keep()
         self._documents.leave_draft()
-        self._refused.clear()
+        self._unread.clear()
 
     def _remove(self, place: int) -> None:
-        """Take one file off the message."""
         draft = self._documents.draft
         self._prefill.pause()
         self._documents.change_draft(draft[:place] + draft[place + 1 :])
@@ -286,11 +270,6 @@ class AttachmentPresenter(Presenter):
         before, self._whole = self._whole, size.whole if size is not None else None
         if self._whole != before:
             self._show()
-
-    @Slot(ErrorReport)
-    def refuse(self, report: ErrorReport) -> None:
-        """Show why, until the message is sent or another conversation is shown."""
-        self._refused.add(report)
 
 
 def _removal(name: str) -> str:

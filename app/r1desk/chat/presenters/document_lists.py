@@ -1,33 +1,38 @@
-"""Lists of documents: those of a folder of chats, and all that are kept, with their sizes."""
+"""Lists of documents, with their sizes, and why files could not be read."""
 
+from collections import deque
 from collections.abc import Mapping, Sequence
 from functools import partial
 
-from PySide6.QtCore import QSize, Qt, QTimer, Slot
+from PySide6.QtCore import QObject, QSize, Qt, QTimer, Slot
+from PySide6.QtGui import QGuiApplication
 from PySide6.QtWidgets import (
     QDialogButtonBox,
     QFileDialog,
     QHeaderView,
+    QInputDialog,
+    QLineEdit,
     QTreeWidget,
     QTreeWidgetItem,
     QWidget,
 )
 
 from deepseek_r1.core.errors import ErrorReport
-from deepseek_r1.core.i18n import tr, trn
+from deepseek_r1.core.i18n import join_sentences, tr, trn
 from deepseek_r1.core.units import format_mib
 from deepseek_r1.documents.document_prompt import document_owners
-from r1desk.chat.answers.prompt_preparation import PromptPreparation
+from deepseek_r1.documents.errors import OCR_COMMAND, DocumentIsPicture
+from deepseek_r1.documents.reader_protocol import PASSWORD_CHARACTERS
 from r1desk.chat.context.chat_documents import ChatDocuments
-from r1desk.chat.context.file_reader import FileReading
+from r1desk.chat.context.file_reader import FileReader, FileReading, LockedFile
+from r1desk.chat.context.prompt_preparation import PromptPreparation
 from r1desk.chat.presenters.chat_window import ChatWindow
-from r1desk.chat.presenters.unread_files import LockedFiles, RefusedFiles
 from r1desk.chat.text import display_text as fit
 from r1desk.features import Presenter
 from r1desk.platform.tasks import Tasks, newest_task, task
 from r1desk.store import Attachment, FolderInfo, Store
 from r1desk.store.store_bridge import StoreBridge
-from r1desk.widgets.bounded_dialog import BoundedDialog
+from r1desk.widgets.bounded_dialog import BoundedDialog, accepted
 from r1desk.widgets.file_dialog import file_dialog
 from r1desk.widgets.layouts import with_properties
 from r1desk.widgets.notice_bar import Level, Notice
@@ -35,7 +40,77 @@ from r1desk.widgets.text_label import Action, push_button, text_label
 
 _SUITED = QSize(620, 420)
 _FAILED, _READING = "files of a folder", "a folder is read"  # topics of notices
+_MOST_LISTED = 8  # reasons in one notice
 _REFRESHED_MS = 400  # between two states of a list that grows
+
+
+class UnreadFiles(QObject):
+    """Says why files were refused, all in one notice, and asks for the passwords of locked PDFs."""
+
+    def __init__(self, window: ChatWindow, files: FileReader, topic: str) -> None:
+        """All of this `topic` of notices is one notice."""
+        super().__init__(window)
+        self._window, self._files, self._topic = window, files, topic
+        self._reports: list[ErrorReport] = []
+        self._waiting: deque[LockedFile] = deque()  # the first one's dialog is open
+        self.tasks = Tasks(self)
+        files.refused.connect(self._add)
+        files.locked.connect(self._on_locked)
+
+    @Slot(ErrorReport)
+    def _add(self, report: ErrorReport) -> None:
+        self._reports = [*(each for each in self._reports if each != report), report]
+        self._window.notices.withdraw(self._topic)
+        actions = {}
+        if any(isinstance(each.error, DocumentIsPicture) for each in self._reports):
+            copy = partial(QGuiApplication.clipboard().setText, OCR_COMMAND)
+            actions = {tr("Copy the command"): copy}
+        notice = Notice(self._text(), actions=actions, topic=self._topic)
+        self._window.notices.show_notice(notice)
+
+    @Slot()
+    def clear(self) -> None:
+        self._reports = []
+        self._window.notices.withdraw(self._topic)
+
+    def _text(self) -> str:
+        count = len(self._reports)
+        if count == 1:
+            return self._reports[0].text()
+        title = trn("{n:,} file was not attached:", "{n:,} files were not attached:", count)
+        shown = self._reports[:_MOST_LISTED]
+        lines = [f"• {_reason(each)}" for each in shown]
+        if more := count - len(shown):
+            lines.append(tr("… and {n:,} more", n=more))
+        return "\n".join([title, *lines])
+
+    @Slot(LockedFile)
+    def _on_locked(self, locked: LockedFile) -> None:
+        self._waiting.append(locked)
+        if len(self._waiting) == 1:
+            self._ask()
+
+    @task
+    async def _ask(self) -> None:
+        while self._waiting:
+            locked = self._waiting[0]
+            dialog = QInputDialog(self._window)
+            dialog.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
+            dialog.setWindowTitle(tr("Password"))
+            dialog.setTextEchoMode(QLineEdit.EchoMode.Password)
+            note = tr("The password is used once and not kept. The text that is read is kept.")
+            reason = join_sentences(locked.report.error.sentences()[:2])
+            dialog.setLabelText(f"{reason}\n{note}")
+            if await accepted(dialog) and (password := dialog.textValue()):
+                self._files.read([locked.path], locked.folder, password[:PASSWORD_CHARACTERS])
+            else:
+                self._files.refused.emit(locked.report)
+            self._waiting.popleft()
+
+
+def _reason(report: ErrorReport) -> str:
+    text, name = join_sentences(report.error.sentences()[:2]), str(report.facts.get("name", ""))
+    return text if name in text else f"{name}: {text}"
 
 
 class DocumentsDialog(BoundedDialog):
@@ -85,13 +160,12 @@ class DocumentLists(Presenter):
     ) -> None:
         super().__init__(window)
         self._window, self._documents, self._store = window, documents, store
-        self._prompts, self._refused = prompts, RefusedFiles(window.notices, _FAILED)
+        self._prompts = prompts
+        self._unread = UnreadFiles(window, documents.folder_files, _FAILED)
         self.tasks = Tasks(self, store.failed.emit)
         self._dialog: DocumentsDialog | None = None  # the list that was shown last
         self._noticed: list[FileReading] = []  # those that a notice is about
         self._folder: int | None = None  # of chats, whose documents it has; else all
-        documents.folder_files.refused.connect(self._refuse)
-        self._locked = LockedFiles(window, documents.folder_files)
         self._reading = QTimer(self, singleShot=True, interval=_REFRESHED_MS)
         self._reading.timeout.connect(self._on_changed)
         documents.folder_files.file_read.connect(self._on_read)
@@ -140,7 +214,6 @@ class DocumentLists(Presenter):
 
     @newest_task
     async def _refresh(self) -> None:
-        """Show the list anew."""
         folder = self._folder
 
         def read(store: Store) -> tuple[Attachment, ...]:
@@ -170,7 +243,7 @@ class DocumentLists(Presenter):
     def _choose(self, folder: int, dialog: DocumentsDialog, mode: QFileDialog.FileMode) -> None:
         chooser = file_dialog(dialog, tr("Add documents"), [tr("All files (*)")])
         chooser.setFileMode(mode)
-        chooser.filesSelected.connect(self._refused.clear)
+        chooser.filesSelected.connect(self._unread.clear)
         chooser.filesSelected.connect(
             lambda paths: self._documents.folder_files.read(paths, folder)
         )
@@ -178,12 +251,13 @@ class DocumentLists(Presenter):
 
     def _show_progress(self) -> None:
         files = self._documents.folder_files
-        total, at = files.total, min(files.total, files.total - files.left + 1)
+        total = sum(each.total for each in files.readings)
+        at = min(total, total - sum(each.left for each in files.readings) + 1)
         text = trn("Reading {at:,} of {n:,} file.", "Reading {at:,} of {n:,} files.", total, at=at)
         actions: dict[str, Action] = {tr("Stop"): partial(files.end, *files.readings)}
         if not files.readings:
             text = ""
-        elif not files.total:
+        elif not total:
             text = tr("Looking for documents…")
         if self._dialog is not None:
             self._dialog.progress.setText(text)
@@ -194,10 +268,6 @@ class DocumentLists(Presenter):
         self._window.notices.withdraw(_READING)
         if text:
             self._window.notices.show_notice(Notice(text, Level.WORK, actions, _READING))
-
-    @Slot(ErrorReport)
-    def _refuse(self, report: ErrorReport) -> None:
-        self._refused.add(report)
 
     @Slot()
     def _on_read(self) -> None:

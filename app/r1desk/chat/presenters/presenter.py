@@ -1,25 +1,28 @@
-"""Connects the chat controller with the widgets of the window's centre."""
+"""Connects the chat's controllers with the widgets of the window's centre, and with its menu."""
 
 from functools import partial
 
 from PySide6.QtCore import Slot
+from PySide6.QtGui import QGuiApplication
 
 from deepseek_r1.core.events import ModelLoaded
 from deepseek_r1.core.i18n import tr
 from deepseek_r1.core.model_names import short_name
 from deepseek_r1.core.paths import STARTER_NAME
 from deepseek_r1.host.protocol import EngineState
+from r1desk.chat.answers.chat_settings import ChatSettingsController
 from r1desk.chat.answers.controller import ChatController
-from r1desk.chat.answers.settings_controller import ChatSettingsController
 from r1desk.chat.context.chat_documents import ChatDocuments
-from r1desk.chat.context.measured_speed import MeasuredSpeed
+from r1desk.chat.context.loaded_model import MeasuredSpeed
 from r1desk.chat.context.prompt_size_controller import PromptSizeController
+from r1desk.chat.messages.answer_boxes import can_continue
 from r1desk.chat.presenters.attachment_presenter import AttachmentPresenter
-from r1desk.chat.presenters.chat_window import ChatWindow
-from r1desk.chat.presenters.key_forwarder import KeyForwarder
-from r1desk.chat.values.answering_model import AnsweringModel
+from r1desk.chat.presenters.chat_window import ChatWindow, KeyForwarder
+from r1desk.chat.text import display_text as fit
+from r1desk.chat.text.markdown_blocks import last_code
+from r1desk.chat.values.intents import ContinueAnswer, Regenerate, SelectVersion
 from r1desk.engine.engine_bridge import EngineBridge
-from r1desk.features import Presenter
+from r1desk.features import AnsweringModel, Presenter
 from r1desk.store import ChatMessage
 from r1desk.widgets.notice_bar import Level, Notice
 
@@ -27,20 +30,43 @@ _VERSION = "version that a search has opened"  # a topic of notices
 
 
 class ChatPresenter(Presenter):
-    """Shows what the controller does and asks it for what the user wants."""
+    """Shows the conversation, the settings of the next answer, and what the next message takes."""
 
     def __init__(
-        self, window: ChatWindow, chat: ChatController, engine: EngineBridge, models: AnsweringModel
+        self,
+        window: ChatWindow,
+        attachments: AttachmentPresenter,
+        *,
+        chat: ChatController,
+        engine: EngineBridge,
+        models: AnsweringModel,
+        documents: ChatDocuments,
+        sizes: PromptSizeController,
+        settings: ChatSettingsController,
+        speed: MeasuredSpeed,
     ) -> None:
         super().__init__(window)
-        self._window, self._chat = window, chat
-        self._models = models
+        self._window, self._chat, self._models, self._documents = window, chat, models, documents
+        self._sizes, self._settings, self._speed = sizes, settings, speed
         self._view_only = ""  # why nothing can be sent at all
         self._forwarder = KeyForwarder(window, window.composer.editor)
         self._connect_controller()
         window.stop_action.triggered.connect(chat.stop)
         engine.state_changed.connect(self._on_engine_state)
+        models.loaded.connect(self._on_model_loaded)
+        composer = window.composer
+        for changed in (composer.text_changed, documents.draft_changed):
+            changed.connect(self._on_message_changed)
+        for show in (composer.show_size, attachments.show_size):
+            sizes.changed.connect(show)
+            show(sizes.size)
+        composer.thinking.budget_chosen.connect(settings.set_thinking_budget)
+        for changed in (settings.changed, settings.defaults_changed, speed.changed):
+            changed.connect(self._show_settings)
         self._on_busy_changed()
+        self._show_settings()
+        if models.current is not None:
+            self._on_model_loaded(models.current)
 
     def _connect_controller(self) -> None:
         view, chat = self._window.chat, self._chat
@@ -75,7 +101,7 @@ class ChatPresenter(Presenter):
     def _on_version_opened(self, left: int) -> None:
         """Say where the next question goes, which a search has changed."""
         text = tr("This is another version of the chat: your next question follows it.")
-        ways = {tr("Back to the version before"): partial(self._chat.show_version, left)}
+        ways = {tr("Back to the version before"): partial(self._chat.select_sibling, left)}
         self._window.notices.show_notice(Notice(text, Level.INFO, ways, topic=_VERSION))
 
     @Slot()
@@ -116,12 +142,23 @@ class ChatPresenter(Presenter):
         return tr("Press Enter to queue: another chat is being answered")
 
     def set_view_only(self, reason: str) -> None:
-        """Nothing can be sent in this profile, and why; empty where it can."""
         self._view_only = reason
         self._on_busy_changed()
 
+    @Slot()
+    def _on_message_changed(self) -> None:
+        self._sizes.set_message(self._window.composer.text(), self._documents.draft)
+
+    @Slot()
+    def _show_settings(self) -> None:
+        sampling, system_prompt = self._settings.present
+        budget, speed = sampling.thinking_budget, self._speed.decode_tok_s
+        self._window.composer.thinking.show_budget(budget, speed)
+        self._window.chat.instructions.set_instructions(system_prompt)
+        self._sizes.refresh()
+
     @Slot(object)
-    def on_model_loaded(self, loaded: ModelLoaded) -> None:
+    def _on_model_loaded(self, loaded: ModelLoaded) -> None:
         """Name the model in the greeting, and put the cursor where a question is written.
 
         It may be one that does not think.
@@ -145,43 +182,65 @@ class ChatPresenter(Presenter):
             self._forwarder.take_idle_focus()
 
 
-class ComposerRowPresenter(Presenter):
-    """Shows the settings of the next answer, and what the next message takes."""
+class AnswerActions(Presenter):
+    """Another answer, go on, another version, copy: enabled where they would do something."""
 
-    def __init__(
-        self,
-        window: ChatWindow,
-        attachments: AttachmentPresenter,
-        documents: ChatDocuments,
-        *,
-        sizes: PromptSizeController,
-        settings: ChatSettingsController,
-        speed: MeasuredSpeed,
-    ) -> None:
+    def __init__(self, window: ChatWindow, chat: ChatController) -> None:
         super().__init__(window)
-        self._window, self._documents = window, documents
-        self._sizes, self._settings, self._speed = sizes, settings, speed
-        composer = window.composer
-        composer.text_changed.connect(self._on_message_changed)
-        documents.draft_changed.connect(self._on_message_changed)
-        for show in (composer.show_size, attachments.show_size):
-            sizes.changed.connect(show)
-            show(sizes.size)
-        composer.thinking.budget_chosen.connect(settings.set_thinking_budget)
-        for changed in (settings.changed, settings.defaults_changed, speed.changed):
-            changed.connect(self._show_settings)
-        self._show_settings()
+        self._window, self._chat = window, chat
+        self._last: ChatMessage | None = None  # if it is an ended answer
+        self._several: ChatMessage | None = None  # the last message that has several versions
+        add = window.answer_menu.addAction
+        self._again = add(tr("Regenerate the answer"), "Ctrl+R", partial(self._ask, Regenerate))
+        more = partial(self._ask, ContinueAnswer)
+        self._go_on = add(tr("Continue the answer"), "Ctrl+Shift+Return", more)
+        self._before = add(tr("Previous version"), "Alt+Left", partial(self._ask_version, -1))
+        self._next = add(tr("Next version"), "Alt+Right", partial(self._ask_version, 1))
+        self._copy = add(tr("Copy the last answer"), "Ctrl+Shift+C", self._on_copy)
+        self._copy_code = add(tr("Copy the last code block"), "Ctrl+Shift+X", self._on_copy_code)
+        # After the presenter that shows them.
+        for changed in (chat.branch_shown, chat.answer_finished, chat.busy_changed):
+            changed.connect(self._show_possible)
+        self._show_possible()
 
     @Slot()
-    def _on_message_changed(self) -> None:
-        self._sizes.set_message(self._window.composer.text(), self._documents.draft)
+    def _show_possible(self) -> None:
+        messages = self._window.chat.messages
+        last = messages[-1] if messages else None
+        ended = last is not None and last.is_answer and last.state not in ("streaming", "queued")
+        self._last = last = last if ended else None
+        several = (m for m in reversed(messages) if m.sibling_count > 1)
+        self._several = shown = None if self._chat.busy_here else next(several, None)
+        self._again.setEnabled(ended)
+        self._go_on.setEnabled(last is not None and can_continue(last))
+        self._before.setEnabled(shown is not None and shown.sibling_index > 0)
+        self._next.setEnabled(shown is not None and shown.sibling_index < shown.sibling_count - 1)
+        for copy in (self._copy, self._copy_code):
+            copy.setEnabled(last is not None and bool(last.content))
+
+    def _ask(self, intent: type[Regenerate | ContinueAnswer]) -> None:
+        if self._last is not None:
+            self._window.chat.requested.emit(intent(self._last.id))
+
+    def _ask_version(self, delta: int) -> None:
+        if self._several is not None:
+            self._window.chat.requested.emit(SelectVersion(self._several.id, delta))
+
+    @property
+    def _text(self) -> str:
+        return self._last.content if self._last is not None else ""
 
     @Slot()
-    def _show_settings(self) -> None:
-        sampling, system_prompt = self._settings.present
-        self._window.composer.thinking.show_budget(
-            sampling.thinking_budget,
-            self._speed.decode_tok_s,
-        )
-        self._window.chat.instructions.set_instructions(system_prompt)
-        self._sizes.refresh()
+    def _on_copy(self) -> None:
+        self._take(self._text, tr("The last answer was copied."))
+
+    @Slot()
+    def _on_copy_code(self) -> None:
+        code = last_code(self._text)
+        missing = tr("The last answer has no code block.")
+        self._take(code, tr("The last code block was copied.") if code else missing)
+
+    def _take(self, text: str, notice: str) -> None:
+        if text:
+            QGuiApplication.clipboard().setText(fit.clipped(text))
+        self._window.notices.show_notice(Notice(notice, Level.INFO))

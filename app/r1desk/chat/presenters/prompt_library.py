@@ -147,7 +147,6 @@ class PromptLibrary(Presenter):
         self._window.palette_list.open(entries, tr("Which prompt do you want to edit?"))
 
     def edit(self, content: str = "", kept: SavedPrompt | None = None) -> None:
-        """Open the dialog for a prompt that is kept, or for a new one that begins with a text."""
         dialog = PromptDialog(self._window, content, kept)
         if kept is None:
             dialog.saved.connect(partial(self._change, PromptStore.add))

@@ -1,5 +1,6 @@
 """Carries out what a person asks for in the chat of one window, and says what became of it."""
 
+from collections.abc import Sequence
 from itertools import pairwise
 from pathlib import Path
 
@@ -9,25 +10,27 @@ from PySide6.QtGui import QKeySequence
 from deepseek_r1.core.errors import ErrorReport
 from deepseek_r1.core.i18n import tr
 from deepseek_r1.core.messages import Role
+from deepseek_r1.documents.document import Passage
 from r1desk.chat.answers.controller import ChatController
 from r1desk.chat.answers.message_actions import MessageActions, UndoableChange
 from r1desk.chat.context.chat_documents import ChatDocuments
 from r1desk.chat.context.context_overflow import ContextOverflow
 from r1desk.chat.presenters.attachment_presenter import AttachmentPresenter
 from r1desk.chat.presenters.chat_window import ChatWindow
-from r1desk.chat.presenters.document_presenter import DocumentPresenter
-from r1desk.chat.presenters.link_dialog import ask_to_open
+from r1desk.chat.presenters.document_presenter import DocumentPresenter, PassagesDialog
 from r1desk.chat.presenters.prompt_library import PromptLibrary
-from r1desk.chat.presenters.question_sender import QuestionSender
 from r1desk.chat.values import intents
-from r1desk.chat.values.answering_model import AnsweringModel
-from r1desk.features import Presenter
-from r1desk.store import ChatMessage
+from r1desk.features import AnsweringModel, Presenter
+from r1desk.platform.tasks import Tasks, task
+from r1desk.store import AnswerSources, Attachment, ChatMessage
+from r1desk.widgets.bounded_dialog import accepted, ask_to_open
 from r1desk.widgets.notice_bar import Level, Notice
+
+_COMPARING = "comparing passages"  # a topic of notices
 
 # After these the next key is for the composer: what was clicked may be gone.
 _RETURNING = (
-    intents.SendExample
+    intents.Send
     | intents.Regenerate
     | intents.ContinueAnswer
     | intents.AnswerNow
@@ -52,15 +55,14 @@ class RequestHandler(Presenter):
         prompts: PromptLibrary,
         overflow: ContextOverflow,
         documents: ChatDocuments,
-        questions: QuestionSender,
         shown_document: DocumentPresenter,
         models: AnsweringModel,
     ) -> None:
         super().__init__(window)
         self._window, self._composer, self._prompts = window, window.composer, prompts
         self._attachments, self._chat, self._actions = attachments, chat, actions
-        self._documents, self._questions = documents, questions
-        self._shown_document = shown_document
+        self._documents, self._shown_document = documents, shown_document
+        self.tasks = Tasks(self, documents.files.refuse)
         self._history, self._overflow, self._models = actions.history, overflow, models
         window.chat.requested.connect(self.handle)
         window.composer.requested.connect(self.handle)
@@ -72,19 +74,26 @@ class RequestHandler(Presenter):
         undo.setShortcuts([QKeySequence(QKeySequence.StandardKey.Undo), QKeySequence("Ctrl+Alt+Z")])
         overflow.options_changed.connect(window.chat.show_context_options)
         chat.busy_changed.connect(self._on_busy_changed)
+        for ends in (chat.leaving, chat.stopped):
+            ends.connect(self.tasks.cancel_all)
+        documents.counter.comparing.connect(self._on_comparing)
         self._history.added.connect(self._on_added)
         self._history.undone.connect(self._on_undone)
         self._history.refused.connect(self._on_refused)
         self._on_busy_changed()
         window.chat.show_context_options(overflow.options)
 
+    def close(self) -> None:
+        """Give what is not sent by now back, to the next window."""
+        self.tasks.close()
+        super().close()
+
     @Slot(object)
     def handle(self, intent: intents.Intent) -> None:  # noqa: PLR0912, PLR0915 - one case for each
-        """Carry out an intent."""
         chat, actions, attachments = self._chat, self._actions, self._attachments
         match intent:
-            case intents.Send(text) | intents.SendExample(text):
-                self._questions.send(text)
+            case intents.Send(text):
+                self._send(text)
             case intents.SaveDraft(text):
                 chat.save_draft(text)
             case intents.StopAnswer():
@@ -93,7 +102,7 @@ class RequestHandler(Presenter):
                 if is_idle and self._window.document.isVisible():
                     self._window.document.close_button.click()
             case intents.WithdrawQuestion(message):
-                chat.withdraw(message)
+                actions.withdraw(message)
             case intents.AnswerNow():
                 chat.answers.answer_now()
             case intents.Regenerate(message):
@@ -101,9 +110,9 @@ class RequestHandler(Presenter):
             case intents.ContinueAnswer(message, closes_thinking):
                 chat.continue_answer(message, answers_now=closes_thinking)
             case intents.EditQuestion(message, text):
-                self._questions.edit(message, text)
+                self._ask(text, (), message)
             case intents.ChangePassages(message):
-                self._questions.change_passages(message)
+                self._change_passages(message)
             case intents.EditAnswer(message, text):
                 view = self._window.chat.view(message)
                 if not actions.edit_answer(message, text) and view is not None:
@@ -158,6 +167,71 @@ class RequestHandler(Presenter):
         self._composer.flush_draft()  # now, so that it goes with the question
         files = self._documents.draft
         return ChatMessage(0, Role.USER, self._composer.text(), attachments=files)
+
+    # ---- questions ----------------------------------------------------------------------------
+
+    def _send(self, text: str) -> None:
+        files = self._documents.draft
+        self._attachments.clear()  # they go with the message
+        if self._documents.of_question(files) and not self._chat.opening:
+            self._chat.save_draft(text)
+        self._ask(text, files)
+
+    @task
+    async def _change_passages(self, answer: int) -> None:
+        """Show the passages of an answer, and ask its question again with those that are left."""
+        for question, message in pairwise(self._chat.shown_branch):
+            if message.id == answer and message.sources is not None:
+                chosen = await self._choose(message.sources, question.content)
+                if chosen is not None:
+                    self._ask(question.content, (), question.id, chosen)
+                return
+
+    async def _choose(self, sources: AnswerSources, question: str) -> list[Passage] | None:
+        """Show the passages; those that are to be sent, None for no question at all."""
+        among = self._documents.of_question(()).keys() - set(sources.documents)
+        dialog = PassagesDialog(sources, question, self._documents, among, self._window)
+        try:
+            return dialog.chosen() if await accepted(dialog) else None
+        finally:
+            dialog.close()
+            self._window.composer.setFocus()
+
+    @task
+    async def _ask(
+        self,
+        text: str,
+        files: tuple[Attachment, ...],
+        edited: int = 0,
+        chosen: Sequence[Passage] | None = None,
+    ) -> None:
+        """Find what the answer is given, unless it is chosen, and ask; else give the text back."""
+        chat = self._chat
+        if not self._documents.of_question(files) or chat.opening:
+            chat.send(text, files, edited=edited)
+            return
+        if chat.preparing:  # counting would wait for it
+            chat.stop()
+        conversation, is_sent = chat.conversation_id, False
+        try:
+            sources = await self._documents.plan(text, files, chosen, edited)
+            is_sent = True
+            chat.send(text, files, sources, edited=edited)
+            chat.save_draft(self._window.composer.text())  # sending has emptied it
+            chat.save_draft(self._documents.draft)
+        finally:  # also where the user stops it or leaves the chat, and where the window closes
+            if not is_sent and chosen is None:
+                chat.give_back(conversation, text, files)
+
+    @Slot(bool)
+    def _on_comparing(self, begins: bool) -> None:
+        if begins:  # it takes seconds
+            text = tr("Searching the documents…")
+            self._window.notices.show_notice(Notice(text, Level.INFO, topic=_COMPARING))
+        else:
+            self._window.notices.withdraw(_COMPARING)
+
+    # ---- what became of it --------------------------------------------------------------------
 
     @Slot()
     def _on_busy_changed(self) -> None:

@@ -37,14 +37,10 @@ Request = Callable[[Intent], None]  # given to each widget that asks for somethi
 
 
 class Send(Intent):
-    """Send what is in the composer, with its files."""
-
     text: str
 
 
 class SaveDraft(Intent):
-    """Keep what is typed but not sent."""
-
     text: str
 
 
@@ -61,8 +57,6 @@ class ChooseFiles(Intent):
 
 
 class AttachFiles(Intent):
-    """Attach these files to the message being written."""
-
     paths: tuple[str, ...]
 
 
@@ -73,14 +67,10 @@ class AttachText(Intent):
 
 
 class ReadPage(Intent):
-    """Fetch a web page, and attach its text."""
-
     address: str
 
 
 class SavePrompt(Intent):
-    """Keep a text as a prompt of the library."""
-
     text: str
 
 
@@ -90,15 +80,7 @@ class AttachPicture(Intent):
     picture: QImage
 
 
-class SendExample(Intent):
-    """Send a question of the empty conversation."""
-
-    text: str
-
-
 class EditQuestion(Intent):
-    """Send a question again with another text, as a new branch."""
-
     message: int
     text: str
 
@@ -141,8 +123,6 @@ class SelectVersion(Intent):
 
 
 class TakeWay(Intent):
-    """Go on in this way where the context is full."""
-
     way: ContextWay
 
 
@@ -153,20 +133,14 @@ class MoveMemory(Intent):
 
 
 class Quote(Intent):
-    """Quote a text in the message being written."""
-
     text: str
 
 
 class BranchOff(Intent):
-    """Begin a new conversation with all messages down to this one."""
-
     message: int
 
 
 class DeleteMessage(Intent):
-    """Delete a message, or this version of it, and all below it."""
-
     message: int
 
 

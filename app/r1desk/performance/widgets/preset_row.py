@@ -17,8 +17,8 @@ from PySide6.QtWidgets import (
 )
 
 from deepseek_r1.core.i18n import tr
-from r1desk.chat.answers.presets import NAME_CHARACTERS, Preset
-from r1desk.chat.presenters.key_forwarder import is_typed_text
+from r1desk.chat.answers.chat_settings import NAME_CHARACTERS, Preset
+from r1desk.chat.presenters.chat_window import is_typed_text
 from r1desk.theme import explain
 from r1desk.widgets.bounded_dialog import BoundedDialog
 from r1desk.widgets.layouts import filled, keep_place, put_inside

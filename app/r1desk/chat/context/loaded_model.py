@@ -1,22 +1,25 @@
-"""Asks the loaded model about texts, without loading one: how long they are, and how alike."""
+"""Questions to the loaded model about texts: how long they are, how alike, how fast it reads."""
 
 import math
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
-from PySide6.QtCore import QObject, Signal
+from PySide6.QtCore import QObject, Signal, Slot
 
 from deepseek_r1.core.errors import EngineFailed, R1Error
+from deepseek_r1.core.events import Event, GenerationFinished, GenerationStats
 from deepseek_r1.core.messages import Message, Role
 from deepseek_r1.documents.passages import estimated_tokens
 from deepseek_r1.host.protocol import CountTokensRequest, EngineState, SimilaritiesRequest
-from r1desk.chat.values.answering_model import AnsweringModel
 from r1desk.engine.engine_bridge import EngineBridge
+from r1desk.features import AnsweringModel
 from r1desk.platform.tasks import Tasks
+from r1desk.store import ChatMessage
 
 _COUNT_S = 20.0  # for a thread; the engine may be busy
 _ENDING_S, _LOOK_S, _AGAIN_S = 2.0, 0.05, 20.0
 _CAUTION = 1.2  # an estimate that is too low makes a message that the context does not hold
+LEAST_TOKENS = 8  # of an answer or a prompt that says something about the speed
 
 
 class NotCounted(Exception):
@@ -51,7 +54,6 @@ class TokenCounter(QObject):
         return tokens
 
     def close(self) -> None:
-        """End what other threads wait for."""
         self._tasks.close()
 
     def count_tokens(self, text: str) -> int:
@@ -100,3 +102,49 @@ class TokenCounter(QObject):
         finally:
             self.comparing.emit(False)
         return tuple(reply.values)
+
+
+class MeasuredSpeed(QObject):
+    """Rates in tokens a second; 0 where unknown. Main thread."""
+
+    changed = Signal()
+
+    def __init__(self, engine: EngineBridge) -> None:
+        super().__init__()
+        self.prefill_tok_s = 0.0
+        self.decode_tok_s = 0.0
+        engine.event_received.connect(self._on_event)
+
+    def reset(self, branch: Iterable[ChatMessage], model_name: str) -> None:
+        """Another model is loaded: take its rates from the answers of `branch` that it wrote."""
+        self.prefill_tok_s = self.decode_tok_s = 0.0
+        self.fill(branch, model_name)
+        self.changed.emit()
+
+    def fill(self, branch: Iterable[ChatMessage], model_name: str) -> None:
+        """Take rates that are unknown from the answers of `branch` that this model wrote."""
+        if self.decode_tok_s:
+            return
+        for message in branch:
+            if message.stats is not None and message.model_name == model_name:
+                self._observe(message.stats)
+
+    @Slot(object)
+    def _on_event(self, event: Event) -> None:
+        if isinstance(event, GenerationFinished):
+            self._observe(event.stats)
+            self.changed.emit()
+
+    def _observe(self, stats: GenerationStats) -> None:
+        if stats.completion_tokens >= LEAST_TOKENS and stats.decode_s > 0:
+            self.decode_tok_s = stats.decode_tok_s
+        if stats.prompt_tokens - stats.cached_tokens >= LEAST_TOKENS and stats.prefill_s > 0:
+            self.prefill_tok_s = stats.prefill_tok_s
+
+    def reading_s(self, tokens: int) -> float | None:
+        """Seconds to prefill so many tokens; None where the rate is unknown."""
+        return tokens / self.prefill_tok_s if self.prefill_tok_s else None
+
+    def writing_s(self, tokens: int) -> float | None:
+        """Seconds to decode so many tokens; None where the rate is unknown."""
+        return tokens / self.decode_tok_s if self.decode_tok_s else None
