@@ -231,7 +231,7 @@ def test_a_new_window_goes_on_showing_it_and_the_trash_ends_it(qtbot, own_profil
         assert all("and on" in text for text in texts(page))
         assert page.plan.text() == plan
         memory = session.window.gauge.memory
-        qtbot.waitUntil(lambda: memory._value.endswith(f"/ {budget / 1024:.1f} GB"))
+        qtbot.waitUntil(lambda: memory.text().endswith(f"/ {budget / 1024:.1f} GB"))
         session.window.activateWindow()
         qtbot.waitUntil(session.window.isActiveWindow)
         session.window.sidebar.list.setFocus()
