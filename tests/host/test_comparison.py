@@ -1,12 +1,11 @@
 """Several models answer the same questions inside one budget, in the library and by command."""
 
 import json
-import threading
 import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
 from pathlib import Path
-from typing import ClassVar, Self
+from typing import Self
 
 import psutil
 import pytest
@@ -137,10 +136,9 @@ def test_a_budget_that_is_lowered_ends_what_does_not_fit_any_more(shallow_starte
 
 
 class NotedEngine:
-    """Loads at once and answers nothing; notes the most that are open, and their threads."""
+    """Loads at once and answers nothing; notes the most that are open."""
 
     most_open = 0
-    threads: ClassVar[list[dict[str, int]]] = []
     during: Callable[[], None] = staticmethod(lambda: None)
     _open = 0
 
@@ -162,9 +160,6 @@ class NotedEngine:
         NotedEngine.during()
         yield from ()
 
-    def submit(self, _kind: type, **fields: int) -> None:
-        NotedEngine.threads.append(fields)
-
     def cancel(self) -> None:
         pass
 
@@ -172,7 +167,6 @@ class NotedEngine:
 @pytest.fixture
 def noted(monkeypatch: pytest.MonkeyPatch) -> type[NotedEngine]:
     monkeypatch.setattr("deepseek_r1.host.comparison.EngineClient", NotedEngine)
-    monkeypatch.setattr(NotedEngine, "threads", [])
     monkeypatch.setattr(NotedEngine, "most_open", 0)
     return NotedEngine
 
@@ -201,12 +195,6 @@ def test_the_budget_that_there_is_ends_nothing_though_the_caller_has_grown(
     comparison.window_mib += 5
     monkeypatch.setattr(noted, "during", lambda: comparison.set_budget(needed))
     assert failures(list(comparison.events())) == []
-
-
-def test_cores_are_shared_but_not_those_that_the_user_gave(shallow_starter, noted):
-    models = [Candidate(shallow_starter, SMALL.model_copy(update={"threads_prefill": 3}))]
-    list(Comparison([STORY], models, plan(models, 900, 80)).events())
-    assert {each["threads_prefill"] for each in noted.threads} == {3}
 
 
 def test_the_command_checks_answers_and_prints_what_generate_prints(starter, tmp_path):
@@ -242,31 +230,3 @@ def test_a_model_that_is_not_there_is_not_converted() -> None:
     done = run_here("compare", "Hi", "-m", "gone.gguf", "--precision", "q4_0")
     assert (done.returncode, done.stdout) == (3, "")
     assert "gone.gguf does not exist" in done.stderr
-
-
-def test_the_last_number_of_cores_that_is_sent_is_for_those_that_run(monkeypatch):
-    """One ends while another thread is just sending what was right before."""
-    planned = ComparisonPlanned((), True, 0.0, 900, 0.0)
-    run = Comparison([STORY], [Candidate("a"), Candidate("b")], planned)
-    sent, sending, goes_on = [], threading.Event(), threading.Event()
-
-    def submit(_kind, threads: int, **_cores: int) -> None:
-        if not sending.is_set():
-            sending.set()
-            goes_on.wait()
-        sent.append(threads)
-
-    for engine in run._engines:
-        monkeypatch.setattr(engine, "submit", submit)
-    run._running = {0: None, 1: None}
-    first = threading.Thread(target=run._share_cores)
-    first.start()
-    sending.wait()
-    del run._running[1]
-    second = threading.Thread(target=run._share_cores)
-    second.start()
-    time.sleep(0.3)  # without turns it would be done
-    goes_on.set()
-    first.join()
-    second.join()
-    assert sent[-1] == 0

@@ -1,7 +1,6 @@
 """The panel of a model that runs from the disk: it follows the budget at once."""
 
 import pytest
-from PySide6.QtWidgets import QLabel
 
 from deepseek_r1.core.errors import EngineBusy
 from deepseek_r1.core.settings import LoadSettings
@@ -42,9 +41,9 @@ def test_the_panel_says_what_swap_allows_and_what_more_memory_would_buy(panel: P
 
 def test_the_bill_of_a_streamed_model_names_its_lines(panel: PerformancePanel):
     panel.show_plan(a_streamed_bill(), "")
-    texts = {child.text() for child in panel.bill.details.findChildren(QLabel)}
-    assert {"Weights in memory", "Buffers for reading from the disk"} <= texts
-    assert "Weights" not in texts
+    for line in ("Weights in memory", "Buffers for reading from the disk"):
+        assert line in panel.bill.details.text()
+    assert "Weights<" not in panel.bill.details.text()
 
 
 def test_a_streaming_model_follows_the_budget_at_once(panel: PerformancePanel, qtbot):
@@ -122,4 +121,4 @@ def test_a_moved_budget_shows_its_own_bill_also_after_the_plan(panel):
     panel.show_budget(moved)
     assert "/ 0.9 GB" in panel.bill.total.text()
     panel.show_plan(a_streamed_bill(budget_mib=900).model_copy(update={"lines": ()}), "")
-    assert len(panel.bill._bill.lines) == len(moved.lines)  # the one in force, with its lines
+    assert len(panel.bill.bar.bill.lines) == len(moved.lines)  # the one in force, with its lines

@@ -6,7 +6,7 @@ from pathlib import Path
 from types import SimpleNamespace
 
 from PySide6.QtCore import Qt
-from PySide6.QtWidgets import QWidget
+from PySide6.QtWidgets import QLabel, QWidget
 from pytestqt.qtbot import QtBot
 from shiboken6 import isValid
 
@@ -27,7 +27,7 @@ from r1desk.shell.session import Session
 from r1desk.store import ChatMessage, MessageState
 from support.engine_script import EngineScript, crashes, goes_on, says, thinks_on, waits_for
 from window.mouse_and_keys import click, drop, press, press_button, type_line, type_text
-from window.session_fixture import ready_session, running_session, shown_texts
+from window.session_fixture import ready_session, running_session, shown_texts, wait_answered
 
 CTRL_SHIFT = Qt.KeyboardModifier.ControlModifier | Qt.KeyboardModifier.ShiftModifier
 
@@ -231,7 +231,7 @@ def test_a_new_window_goes_on_showing_it_and_the_trash_ends_it(qtbot, own_profil
         assert all("and on" in text for text in texts(page))
         assert page.plan.text() == plan
         memory = session.window.gauge.memory
-        qtbot.waitUntil(lambda: memory._value.endswith(f"/ {budget / 1024:.1f} GB"))
+        qtbot.waitUntil(lambda: memory.text().endswith(f"/ {budget / 1024:.1f} GB"))
         session.window.activateWindow()
         qtbot.waitUntil(session.window.isActiveWindow)
         session.window.sidebar.list.setFocus()
@@ -356,8 +356,31 @@ def test_the_dialog_knows_the_models_of_the_last_time(qtbot):
         no_thinking={"d.gguf"},
     )
     dialog.show()
+    assert [each.model.currentText() for each in dialog.choices] == ["a", "d"]
+    click(dialog.third)
     assert [each.model.currentText() for each in dialog.choices] == ["a", "d", "c"]
     assert [each.thinking.isEnabled() for each in dialog.choices] == [True, False, True]
+
+
+def test_the_dialog_says_which_chat_the_question_goes_into_and_what_reading_it_costs(
+    qtbot, own_profile, engine
+):
+    engine.answers(says("A pear."))
+    with ready_session(qtbot, own_profile, engine=engine) as session:
+        for words in ("begins a new chat", "goes into this chat. Each model first reads the "):
+            type_text("Nuts?")
+            press(Qt.Key.Key_M, CTRL_SHIFT)
+            dialog = session.window.findChildren(ComparisonDialog)[-1]
+            qtbot.waitUntil(dialog.isVisible)
+            assert any(words in label.text() for label in dialog.findChildren(QLabel))
+            assert not dialog.choices[1].temperature.isVisible()
+            click(dialog.advanced)
+            assert dialog.choices[1].temperature.isVisible()
+            dialog.reject()
+            session.window.activateWindow()
+            qtbot.waitUntil(session.window.isActiveWindow)
+            press(Qt.Key.Key_Return)
+            wait_answered(qtbot, session)
 
 
 def test_a_column_that_does_not_fit_the_budget_is_tried_from_the_disk(qtbot):

@@ -13,7 +13,6 @@ from PySide6.QtWidgets import (
     QPlainTextEdit,
     QPushButton,
     QTextEdit,
-    QToolButton,
 )
 from pytestqt.qtbot import QtBot
 
@@ -275,7 +274,7 @@ def test_text_typed_right_after_ctrl_n_belongs_to_the_new_chat(qtbot, ready):
 
 def test_the_preparation_of_the_next_turn_ends_when_the_user_says_so(qtbot, engine, ready):
     engine.prepares(waits(100.0))
-    cross = ready.window.gauge.findChild(QToolButton)
+    cross = ready.window.gauge.stop
 
     def click_cross() -> None:
         qtbot.waitUntil(cross.isVisible)

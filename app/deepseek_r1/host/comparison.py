@@ -1,17 +1,15 @@
 """Compares models: several of them answer the same questions inside one memory budget.
 
 Each model has an engine process of its own, which ends after its last answer. They run together
-where the sum of their bills fits the budget, and share the processor's cores; else one after the
-other. Each has the bill of the whole budget: what it needs, it needs beside others too.
+where the sum of their bills fits the budget; else one after the other. Each has the bill of the
+whole budget: what it needs, it needs beside others too.
 """
 
 from __future__ import annotations
 
 import os
-import threading
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from queue import SimpleQueue
@@ -24,9 +22,8 @@ from deepseek_r1.core.i18n import tr
 from deepseek_r1.core.messages import Message, Role
 from deepseek_r1.core.settings import LoadSettings, SamplingSettings, default_budget
 from deepseek_r1.core.units import in_sentence
-from deepseek_r1.hardware import cpu, machine_memory_mib
+from deepseek_r1.hardware import machine_memory_mib
 from deepseek_r1.host.client import EngineClient
-from deepseek_r1.host.protocol import SetThreadsRequest
 from deepseek_r1.memory import meter
 from deepseek_r1.memory.advice import too_small
 from deepseek_r1.memory.forecast import model_bill
@@ -106,7 +103,6 @@ class Comparison:
         self.memory_budget, self.window_mib = planned.memory_budget, planned.window_mib
         self._engines = [EngineClient(command=command) for _ in candidates]
         self._running: dict[int, Bill] = {}
-        self._sharing = threading.Lock()
         self._question = [0] * len(candidates)  # that each answers
         self._cancelled: set[int] = set()
         self._events: SimpleQueue[RunEvent] = SimpleQueue()
@@ -176,7 +172,6 @@ class Comparison:
             self._fail(index, EngineFailed(detail=f"{type(bug).__name__}: {bug}"))
         finally:
             self._running.pop(index, None)
-            self._share_cores()
             self._events.put(CandidateEnded(index))
 
     def _answer_all(self, index: int, engine: EngineClient) -> None:
@@ -189,7 +184,6 @@ class Comparison:
             chat_template=chosen.chat_template,
             on_event=lambda event: self._hand_on(index, event),
         )
-        self._share_cores()
         for question, messages in enumerate(self._questions):
             if index in self._cancelled:
                 break
@@ -209,17 +203,6 @@ class Comparison:
     def _fail(self, index: int, error: R1Error) -> None:
         if index not in self._cancelled:
             self._events.put(CandidateFailed(index, self._question[index], error.report()))
-
-    def _share_cores(self) -> None:
-        """Give each that runs as many, where the user has chosen no number."""
-        with self._sharing:  # the last that is sent is for those that run now
-            running = tuple(self._running)
-            each = cpu().usable_cores // len(running) or 1 if len(running) > 1 else 0  # automatic
-            for index in running:
-                if not (load := self._candidates[index].load).threads:
-                    cores = {"threads": each, "threads_prefill": load.threads_prefill or each}
-                    with suppress(EngineFailed):  # it is just ending
-                        self._engines[index].submit(SetThreadsRequest, **cores)
 
 
 def _instructed(messages: Sequence[Message], system: str) -> list[Message]:

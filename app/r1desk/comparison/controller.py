@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from contextlib import suppress
-from itertools import pairwise
+from itertools import pairwise, takewhile
 from pathlib import Path
 
 from PySide6.QtCore import QObject, QTimer, Signal, Slot
@@ -14,7 +14,12 @@ from deepseek_r1.memory import meter
 from r1desk.chat.answers.controller import ChatController
 from r1desk.chat.answers.streaming_answer import SAVE_EVERY_MS, QueuedAnswer, StreamingAnswer
 from r1desk.chat.context.chat_documents import ChatDocuments
-from r1desk.chat.values.prompt import document_text, prompt_messages
+from r1desk.chat.values.prompt import (
+    conversation_tokens,
+    document_text,
+    memory_start,
+    prompt_messages,
+)
 from r1desk.features import Services
 from r1desk.models.controller import ModelController
 from r1desk.platform.background_thread import ask_in_background, stream_in_background
@@ -69,6 +74,11 @@ class ComparisonController(QObject):
         budget_mib = self._services.preferences.load.memory_budget
         others_mib = window_and_helpers_mib() + _UNLOADED_MIB
         return ask_in_background(c.plan, candidates, budget_mib, others_mib)
+
+    def tokens_before(self, question: ChatMessage) -> int:
+        """The tokens of the chat that stand before a question, which may be in it already."""
+        before = list(takewhile(lambda each: each.id != question.id, self._chat.shown_branch))
+        return conversation_tokens(before[memory_start(before) :])
 
     @property
     def columns(self) -> list[ChatMessage]:

@@ -5,7 +5,7 @@ from functools import partial
 from PySide6.QtCore import Qt, Slot
 from PySide6.QtWidgets import QBoxLayout
 
-from deepseek_r1.core.i18n import tr
+from deepseek_r1.core.i18n import N_, join_sentences, tr
 from deepseek_r1.host.comparison import Candidate, ComparisonPlanned
 from r1desk.chat.feature import ChatFeature
 from r1desk.chat.presenters.chat_window import ChatWindow
@@ -74,6 +74,7 @@ class ComparisonFeature(Feature[ChatWindow]):
             question,
             models,
             self.controller,
+            place=self._place(question),
             last=self._last,
             no_thinking={
                 str(each.path)
@@ -84,6 +85,18 @@ class ComparisonFeature(Feature[ChatWindow]):
         dialog.start_wanted.connect(self._on_start)
         await later_turn(dialog)
         dialog.open()
+
+    def _place(self, question: ChatMessage) -> str:
+        """Which chat the question goes into, and what each model reads before it."""
+        if not self._chat.shown_branch:
+            return tr("The question begins a new chat.")
+        tokens = self.controller.tokens_before(question)
+        if question.id:
+            text = N_("The answers go into this chat, below the question.")
+        else:
+            text = N_("The question goes into this chat.")
+        read = tr("Each model first reads the {n:,} tokens before it.", n=tokens) if tokens else ""
+        return join_sentences((tr(text), read))
 
     def _notify_if_busy(self) -> bool:
         """Say it where no comparison can begin now; returns whether that is so."""

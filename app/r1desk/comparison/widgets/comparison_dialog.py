@@ -12,6 +12,7 @@ from PySide6.QtWidgets import (
     QDoubleSpinBox,
     QGridLayout,
     QPlainTextEdit,
+    QPushButton,
     QWidget,
 )
 
@@ -24,10 +25,12 @@ from r1desk.chat.text.editor import MessageField
 from r1desk.chat.values.duration import budget_name
 from r1desk.platform.tasks import Later, Tasks, report_of, task
 from r1desk.store import ChatMessage
-from r1desk.theme import set_role
+from r1desk.theme import icon, set_role
 from r1desk.widgets.bounded_dialog import BoundedDialog
 from r1desk.widgets.layouts import keep_place, put_inside, with_properties
 from r1desk.widgets.text_label import NamedBox, text_label
+
+_FOLD_ROW = 4  # of the grid of columns
 
 
 class Planner(Protocol):
@@ -84,20 +87,21 @@ class ColumnChoice(QObject):
         )
         grid.addWidget(text_label(title, "heading"), 0, number)
         grid.addWidget(self.model, 1, number)
-        for row, (text, widget) in enumerate(
-            (
-                (tr("Temperature"), self.temperature),
-                (tr("Thinking budget"), self.thinking),
-                (tr("Instructions"), self.instructions),
-                (tr("From the disk"), self.from_disk),
-                (tr("Drafts"), self.drafts),
-            ),
-            2,
+        self.advanced: list[QWidget] = []  # what is behind the fold
+        for row, text, widget in (
+            (2, tr("Thinking budget"), self.thinking),
+            (3, tr("Instructions"), self.instructions),
+            (_FOLD_ROW + 1, tr("Temperature"), self.temperature),
+            (_FOLD_ROW + 2, tr("From the disk"), self.from_disk),
+            (_FOLD_ROW + 3, tr("Drafts"), self.drafts),
         ):
+            shown: list[QWidget] = [widget]
             if number == 1:
-                grid.addWidget(text_label(text), row, 0)
+                shown.append(label := text_label(text))
+                grid.addWidget(label, row, 0)
             grid.addWidget(widget, row, number)
             widget.setAccessibleName(f"{title}, {text}")
+            self.advanced += shown if row > _FOLD_ROW else []
         self.model.currentIndexChanged.connect(self._show_thinking)
         self._show_thinking()
 
@@ -135,7 +139,7 @@ class ColumnChoice(QObject):
 
 
 class ComparisonDialog(BoundedDialog):
-    """The question, the bill, and up to three columns."""
+    """The question, where it goes, the bill, and two columns or three."""
 
     # the question, a list of Candidates and their ComparisonPlanned
     start_wanted = Signal(object, list, object)
@@ -147,12 +151,17 @@ class ComparisonDialog(BoundedDialog):
         models: Sequence[Candidate],
         planner: Planner,
         *,
+        place: str = "",
         last: Sequence[str] = (),
         no_thinking: Collection[str] = (),
     ) -> None:
-        """Begin with the first model, and beside it the others of the `last` time, or one more."""
+        """Begin with the first model and one of the `last` time, or another.
+
+        `place` says which chat the question goes into.
+        """
         super().__init__(parent, tr("Compare models"), QSize(820, 420))
-        self._asked, self._planner = question, planner
+        self._asked, self._planner, self._models = question, planner, models
+        self._no_thinking = no_thinking
         self.tasks = Tasks(self, self._refuse)
         self._planned: ComparisonPlanned | None = None  # once it is known, if any can run
         stored = bool(question.id)  # it cannot be changed
@@ -168,26 +177,55 @@ class ComparisonDialog(BoundedDialog):
         self.bill.setAlignment(Qt.AlignmentFlag.AlignTop)
         keep_place(self.bill, lines=3)
         body = self.fill_column(spacing=10)
-        body.addWidget(self.question)
-        body.addWidget(self.bill)
-        columns = put_inside(body, QGridLayout())
-        columns.setHorizontalSpacing(16)
-        self.choices = [
-            ColumnChoice(number, columns, models, chosen, no_thinking=no_thinking, parent=self)
-            for number, chosen in enumerate(_chosen(models, last), 1)
-        ]
-        for number, choice in enumerate(self.choices, 1):
-            columns.setColumnStretch(number, 1)
-            boxes = choice.from_disk.toggled, choice.drafts.toggled
-            for changed in (choice.model.currentIndexChanged, *boxes):
-                changed.connect(self._on_changed)
+        for part in (self.question, text_label(place), self.bill):
+            body.addWidget(part)
+        self._grid = put_inside(body, QGridLayout())
+        self._grid.setHorizontalSpacing(16)
+        self.advanced = with_properties(QPushButton(tr("Advanced")), checkable=True)
+        set_role(self.advanced, "fold")
+        self._grid.addWidget(self.advanced, _FOLD_ROW, 0)
         body.addStretch(1)
+        self.choices: list[ColumnChoice] = []
+        first, second, self._third = _chosen(models, last)
+        for chosen in (first, second):
+            self._add_column(chosen)
+        self.advanced.toggled.connect(self._show_advanced)
+        self._show_advanced(shown=False)
+        action = QDialogButtonBox.ButtonRole.ActionRole
+        self.third = self.buttons.addButton(tr("Add a third column"), action)
+        self.third.clicked.connect(self._on_third)
         self.start = self.buttons.addButton(tr("Compare"), QDialogButtonBox.ButtonRole.AcceptRole)
         self.start.setDefault(True)
         set_role(self.start, "primary")
         self.start.clicked.connect(self._on_start)
         self._on_changed()
         (self.choices[1].model if question.content else self.question).setFocus()
+
+    def _add_column(self, chosen: int) -> None:
+        number, without = len(self.choices) + 1, self._no_thinking
+        choice = ColumnChoice(
+            number, self._grid, self._models, chosen, no_thinking=without, parent=self
+        )
+        self.choices.append(choice)
+        self._grid.setColumnStretch(number, 1)
+        boxes = choice.from_disk.toggled, choice.drafts.toggled
+        for changed in (choice.model.currentIndexChanged, *boxes):
+            changed.connect(self._on_changed)
+
+    @Slot()
+    def _on_third(self) -> None:
+        self.third.hide()
+        self._add_column(self._third)
+        self._show_advanced(self.advanced.isChecked())
+        self.choices[-1].model.setFocus()
+        self._on_changed()
+
+    @Slot(bool)
+    def _show_advanced(self, shown: bool) -> None:
+        self.advanced.setIcon(icon("chevron-down" if shown else "chevron-right", "text_dim"))
+        for choice in self.choices:
+            for widget in choice.advanced:
+                widget.setVisible(shown)
 
     def candidates(self) -> list[Candidate]:
         """The columns as they are chosen now."""
@@ -245,8 +283,9 @@ class ComparisonDialog(BoundedDialog):
 
 
 def _chosen(models: Sequence[Candidate], last: Sequence[str]) -> tuple[int, int, int]:
-    """The models of three columns, from 1 on; 0 is none."""
+    """The models of three columns, from 1 on."""
     there = {str(each.model): place for place, each in enumerate(models, 1)}
-    others = [there[path] for path in last if there.get(path, 1) > 1] or [min(2, len(models))]
-    second, third = [*others, 0, 0][:2]
+    others = [there[path] for path in last if there.get(path, 1) > 1]
+    others += [place for place in range(2, len(models) + 1) if place not in others]
+    second, third = [*others, 1, 1][:2]
     return 1, second, third

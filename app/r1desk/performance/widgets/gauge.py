@@ -1,31 +1,30 @@
 """The strip below the chat: memory and state, and on request all else that is in use right now.
 
-It shows values and never measures. Nothing is repainted for a value that did not change.
+It shows values and never measures. Qt paints nothing for a value that did not change.
 """
 
 import time
 from collections.abc import Callable
 
-from PySide6.QtCore import QSize, Qt, Slot
-from PySide6.QtGui import QColor, QPainter, QPaintEvent, QPen, QResizeEvent
-from PySide6.QtWidgets import QHBoxLayout, QLayout, QSizePolicy, QWidget
+from PySide6.QtCore import Qt, Slot
+from PySide6.QtWidgets import QFrame, QHBoxLayout, QSizePolicy, QToolButton
 
 from deepseek_r1.core.i18n import N_, tr
 from deepseek_r1.core.units import format_mib, format_part
 from r1desk.performance.readings import GaugeValues, rates_summary, rates_tooltip
-from r1desk.performance.widgets.meters import Meter
-from r1desk.theme import tokens
+from r1desk.performance.widgets.bill_view import LevelBar
+from r1desk.theme import set_role
 from r1desk.widgets.layouts import filled
-from r1desk.widgets.text_label import tool_button
+from r1desk.widgets.text_label import ElidedLabel, tool_button
 
 HEIGHT_PX = 44
+LEAST_PX = 260  # a narrower one cuts its texts off
+BAR_PX = 120
 SUMMARY_EVERY_S = 5.0
-MARGIN_PX, SPACING_PX = 8, 8
-BUTTON_PX, MEMORY_PX = 30, 260
 
 
-class Gauge(QWidget):
-    """Memory against the budget and the state; a button shows machine, processor, speed, disk.
+class Gauge(QFrame):
+    """Memory against the budget and the state; a button shows speed, disk, processor, machine.
 
     `memory` and `state` are clicked to see more of it, and `stop` ends preparing the next turn.
     """
@@ -35,41 +34,29 @@ class Gauge(QWidget):
         self._clock = clock
         self.values: GaugeValues | None = None  # on the screen
         self._summarised_s = float("-inf")
+        set_role(self, "bar")
         self.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Fixed)
-        self.setMinimumHeight(HEIGHT_PX)
+        self.setMinimumSize(LEAST_PX, HEIGHT_PX)
         self.setAccessibleName(tr("Status bar"))
-        self.memory = Meter(tr("Memory"), "88.8 / 88.8 GB")
-        self._machine = Meter(tr("Computer"), "88.8 / 88.8 GB")
-        self._cpu = Meter(tr("CPU"), "100 %", grows=False)
-        self.state = Meter("", tr("Loading"), grows=False)
+        self.memory = QToolButton(autoRaise=True)
+        self.memory.setText(tr("Memory"))
+        self.memory.setAccessibleName(tr("Memory: open the panel"))
+        self._bar = LevelBar()
+        self._bar.setFixedWidth(BAR_PX)
+        self.state = QToolButton(autoRaise=True)
+        self.state.setAccessibleName(tr("State: show the chat being answered"))
         self.stop = tool_button("close", tr("Stop preparing"))
-        self.stop.setFixedSize(BUTTON_PX, BUTTON_PX)
-        self.stop.setVisible(False)
-        self._speed = Meter("", "888.8 tok/s", grows=False)
-        self._disk = Meter(tr("Disk"), "88.8 GB/s", grows=False)
+        self.stop.hide()
+        self.readings = ElidedLabel()
+        self.readings.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Preferred)
+        self.readings.setAlignment(Qt.AlignmentFlag.AlignVCenter)
         self.all_button = tool_button("cpu", tr("More readings"), "text_dim")
         self.all_button.setCheckable(True)
-        self.all_button.setFixedSize(BUTTON_PX, BUTTON_PX)
-        self.all_button.toggled.connect(self._fit)
-        self.memory.setMaximumWidth(MEMORY_PX)
-        self._machine.setMaximumWidth(MEMORY_PX)
-        self.memory.make_button(tr("Memory: open the panel"))
-        self.state.make_button(tr("State: show the chat being answered"))
-        margins = MARGIN_PX, 4, MARGIN_PX, 4
-        layout = filled(QHBoxLayout(self), spacing=SPACING_PX, margins=margins)
-        layout.setSizeConstraint(QLayout.SizeConstraint.SetNoConstraint)
-        for part, factor in (
-            (self.memory, 3),
-            (self.state, 0),
-            (self.stop, 0),
-            (self._speed, 0),
-            (self._machine, 2),
-            (self._cpu, 0),
-            (self._disk, 0),
-        ):
-            layout.addWidget(part, factor, Qt.AlignmentFlag.AlignVCenter)
-        layout.addStretch(1)
-        layout.addWidget(self.all_button)
+        self.all_button.toggled.connect(self._show_readings)
+        layout = filled(QHBoxLayout(self), spacing=8, margins=(8, 4, 8, 4))
+        for part in (self.memory, self._bar, self.state, self.stop, self.readings, self.all_button):
+            layout.addWidget(part)
+        layout.setStretch(layout.indexOf(self.readings), 1)
 
     def show_values(self, values: GaugeValues) -> None:
         """Show `values`. GUI thread; cheap when nothing changed."""
@@ -79,28 +66,9 @@ class Gauge(QWidget):
         self._summarise(values)
 
     def _show(self, values: GaugeValues) -> None:
-        sample = values.sample
-        budget = values.budget_mib
-        self.memory.show_value(
-            format_part(sample.app_mib, budget) if budget else format_mib(sample.app_mib),
-            _share(sample.app_mib, budget),
-            full_is_fine=values.streaming is not None,  # it takes what the budget allows
-        )
-        self._machine.show_value(
-            format_part(sample.machine_used_mib, sample.machine_total_mib),
-            _share(sample.machine_used_mib, sample.machine_total_mib),
-        )
-        self._cpu.show_value(f"{sample.cpu:.0%}".replace("%", " %"), None)
-        self.state.show_value(values.state, None)
-        self.stop.setVisible(values.preparing)
-        self._speed.show_value(f"{values.tok_s:.1f} tok/s" if values.tok_s else "– tok/s", None)
-        streaming = values.streaming
-        self._disk.show_value(f"{format_mib(streaming.read_mib_s)}/s" if streaming else "", None)
-        self._set_tooltips(values)
-        self._fit()
-
-    def _set_tooltips(self, values: GaugeValues) -> None:
-        sample = values.sample
+        sample, budget = values.sample, values.budget_mib
+        used = format_part(sample.app_mib, budget) if budget else format_mib(sample.app_mib)
+        self.memory.setText(f"{tr('Memory')} {used}")
         self.memory.setToolTip(
             tr(
                 "R1 Desk uses {app} (window {window}, engine {engine})",
@@ -109,15 +77,30 @@ class Gauge(QWidget):
                 engine=format_mib(sample.engine_mib),
             )
         )
-        self._machine.setToolTip(
-            tr(
-                "All programs of this computer use {part}",
-                part=format_part(sample.machine_used_mib, sample.machine_total_mib),
-            )
-        )
-        self._speed.setToolTip(tr("Tokens written per second"))
-        if values.streaming is not None:
-            self._disk.setToolTip(rates_tooltip(values.streaming))
+        # A model from the disk takes what the budget allows.
+        full_is_fine = values.streaming is not None
+        self._bar.show_part(sample.app_mib, budget, full_is_fine=full_is_fine)
+        self.state.setText(values.state)
+        self.stop.setVisible(values.preparing)
+        self._show_readings()
+
+    @Slot()
+    def _show_readings(self) -> None:
+        if self.values is None or not self.all_button.isChecked():
+            self.readings.setText("")
+            return
+        sample, streaming, speed = self.values.sample, self.values.streaming, self.values.tok_s
+        parts = [f"{speed:.1f} tok/s" if speed else "– tok/s"]
+        if streaming is not None:
+            parts.append(f"{tr('Disk')} {format_mib(streaming.read_mib_s)}/s")
+        parts.append(f"{tr('CPU')} {sample.cpu:.0%}".replace("%", " %"))
+        used = format_part(sample.machine_used_mib, sample.machine_total_mib)
+        parts.append(f"{tr('Computer')} {used}")
+        self.readings.setText("  ·  ".join(parts))
+        tip = tr("All programs of this computer use {part}", part=used)
+        if streaming is not None:
+            tip += "\n" + rates_tooltip(streaming)
+        self.readings.setToolTip(tip)
 
     def _summarise(self, values: GaugeValues) -> None:
         """Let screen readers have the values, but not several times a second."""
@@ -128,46 +111,6 @@ class Gauge(QWidget):
         if text != self.accessibleDescription():
             self._summarised_s = now
             self.setAccessibleDescription(text)
-
-    @Slot()
-    def _fit(self) -> None:
-        """Show all that is wanted; in a narrow window the least important parts go first."""
-        left = self.width() - 2 * MARGIN_PX - BUTTON_PX
-        if not self.stop.isHidden():
-            left -= BUTTON_PX + SPACING_PX
-        shows_all = self.all_button.isChecked()
-        streams = self.values is not None and self.values.streaming is not None
-        for part, wanted in (
-            (self.memory, True),
-            (self.state, True),
-            (self._speed, shows_all),
-            (self._disk, shows_all and streams),
-            (self._cpu, shows_all),
-            (self._machine, shows_all),
-        ):
-            width = max(part.sizeHint().width(), part.minimumWidth()) + SPACING_PX
-            left -= width if wanted else 0
-            part.setVisible(wanted and left >= 0)
-
-    def minimumSizeHint(self) -> QSize:
-        # Not the layout's own: parts that can go must not keep the window wide.
-        return QSize(self.memory.sizeHint().width() + 2 * MARGIN_PX, HEIGHT_PX)
-
-    def resizeEvent(self, event: QResizeEvent) -> None:
-        super().resizeEvent(event)
-        self._fit()
-
-    def paintEvent(self, _event: QPaintEvent) -> None:
-        colours = tokens()
-        painter = QPainter(self)
-        painter.fillRect(self.rect(), QColor(colours.background))
-        painter.setPen(QPen(QColor(colours.border), colours.frame_px))
-        painter.drawLine(0, 0, self.width(), 0)
-        painter.end()
-
-
-def _share(part: float, whole: float) -> float | None:
-    return part / whole if whole > 0 else None
 
 
 def gauge_summary(values: GaugeValues) -> str:

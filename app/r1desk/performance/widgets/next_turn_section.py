@@ -1,60 +1,18 @@
-"""The memory of a conversation: the fill of the context, and what is ready beforehand."""
+"""The settings of what is ready before the next message."""
 
 from functools import partial
 
-from PySide6.QtCore import QRectF, QTimer, Signal, Slot
-from PySide6.QtGui import QPainter, QPaintEvent
-from PySide6.QtWidgets import QSizePolicy, QVBoxLayout, QWidget
+from PySide6.QtCore import QTimer, Signal, Slot
+from PySide6.QtWidgets import QVBoxLayout, QWidget
 
 from deepseek_r1.core.events import PromptCacheState
 from deepseek_r1.core.i18n import tr
 from deepseek_r1.core.settings import PromptCacheSettings
 from deepseek_r1.core.units import format_mib
-from r1desk.chat.values.prompt import PromptSize
-from r1desk.performance.hints import format_context_left
-from r1desk.performance.widgets.meters import Picture, draw_bar, level_colour
 from r1desk.performance.widgets.setting_rows import NumberRow, SettingRow, SwitchRow, power_steps
-from r1desk.theme import tokens
 from r1desk.widgets.layouts import filled
-from r1desk.widgets.text_label import text_label
 
 SETTLED_MS = 400
-
-
-class ContextMeter(QWidget):
-    """The tokens of the conversation on the screen, against what the model can hold."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.text = text_label("", "dim")
-        self._bar = _Bar()
-        heading = text_label(tr("This chat"), "heading")
-        filled(QVBoxLayout(self), heading, self._bar, self.text, spacing=6)
-        self.show_size(None)
-
-    @Slot(object)
-    def show_size(self, size: PromptSize | None) -> None:
-        """Show the tokens in use; None without a model."""
-        used, length = (size.used, size.context) if size is not None else (0, 0)
-        text = format_context_left(used, length, size.reserve if size is not None else 0)
-        if text != self.text.text():
-            self.text.setText(text)
-            self._bar.setAccessibleName(text)
-        self._bar.show_picture(used / length if length else 0.0)
-
-
-class _Bar(Picture):
-    def __init__(self) -> None:
-        super().__init__()
-        self.setFixedHeight(8)
-        self.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Fixed)
-
-    def paintEvent(self, _event: QPaintEvent) -> None:
-        painter = QPainter(self)
-        painter.setRenderHint(QPainter.RenderHint.Antialiasing)
-        fraction = self.shown or 0.0
-        draw_bar(painter, QRectF(self.rect()), fraction, level_colour(fraction, tokens()))
-        painter.end()
 
 
 class NextTurnSection(QWidget):
