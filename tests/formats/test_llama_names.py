@@ -53,6 +53,16 @@ def test_tokenizers_are_those_of_the_library(tmp_path: Path) -> None:
     assert version("llama-cpp-python") == "0.3.36", "it may know more"
 
 
+def test_block_sizes_are_those_of_the_engine() -> None:
+    folder = Path(llama_cpp.__file__).parent / "lib"
+    ggml = ctypes.CDLL(str(next(each for each in folder.iterdir() if "ggml-base" in each.name)))
+    ggml.ggml_type_size.restype = ctypes.c_size_t
+    ggml.ggml_blck_size.restype = ctypes.c_int64
+    for number, kind in TENSOR_TYPES.items():
+        found = ggml.ggml_blck_size(number), ggml.ggml_type_size(number)
+        assert (kind.block, kind.block_bytes) == found, kind.name
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("case", LATER[:-2], ids=lambda case: case.name)
 def test_a_file_of_a_later_kind_is_refused_in_one_way(case: Hostile, tmp_path: Path) -> None:

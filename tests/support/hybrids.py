@@ -36,7 +36,6 @@ class Shape:
 
 TINY = Shape()
 QWEN35_08B = Shape(1024, 8, 2, 256, 16, 128, 16, 3584, 24, (11, 11, 10, 0))
-QWEN35_2B = Shape(2048, 8, 2, 256, 16, 128, 16, 6144, 24, (11, 11, 10, 0))
 GRANITE_1B = Shape(1536, 12, 4, 128, 48, 128, 1, 4096, 40)
 
 
@@ -206,29 +205,6 @@ def granitehybrid(path: Path, *, seed: int = 13, shape: Shape = TINY) -> Path:
     return write(writer)
 
 
-def nemotron_h(path: Path, *, seed: int = 14, shape: Shape = TINY) -> Path:
-    """Each layer is one thing alone: Mamba 2, a feed-forward network, or attention."""
-    writer, add = _begin(path, "nemotron_h", seed, shape)
-    kinds = ["mamba", "network", "mamba", "attention"] * (shape.blocks // 4)
-    kv = [shape.heads_kv if kind == "attention" else 0 for kind in kinds]
-    network = [shape.network if kind == "network" else 0 for kind in kinds]
-    _set(writer, "nemotron_h.attention.head_count_kv", kv)
-    _set(writer, "nemotron_h.feed_forward_length", network)
-    _set(writer, "nemotron_h.attention.layer_norm_epsilon", 1e-5)
-    _ssm(writer, "nemotron_h", shape, mamba=True)
-    for number, kind in enumerate(kinds):
-        block = f"blk.{number}."
-        add.norm(block + "attn_norm.weight", shape.width)
-        if kind == "attention":
-            add.attention(block, shape)
-        elif kind == "mamba":
-            add.mamba(block, shape)
-        else:
-            add.matrix(block + "ffn_up.weight", shape.network, shape.width)
-            add.matrix(block + "ffn_down.weight", shape.width, shape.network)
-    return write(writer)
-
-
 def bailingmoe3(path: Path, *, seed: int = 15, shape: Shape = TINY) -> Path:
     """Ling 3: three layers of delta attention to one of latent attention, four experts."""
     writer, add = _begin(path, "bailingmoe3", seed, shape)
@@ -282,5 +258,5 @@ def bailingmoe3(path: Path, *, seed: int = 15, shape: Shape = TINY) -> Path:
 
 FAMILIES: dict[str, Callable[..., Path]] = {
     "qwen35": qwen35, "lfm2": lfm2, "granitehybrid": granitehybrid,
-    "nemotron_h": nemotron_h, "bailingmoe3": bailingmoe3,
+    "bailingmoe3": bailingmoe3,
 }  # fmt: skip
