@@ -11,7 +11,7 @@ from deepseek_r1.documents.block_writer import BlockWriter
 from deepseek_r1.documents.document import Block, Document
 from deepseek_r1.documents.markup_text import OFFICE, MarkupText
 from deepseek_r1.documents.passages import indexed_terms, passages, question_terms
-from deepseek_r1.documents.plain_text import decoded, write_table, write_text
+from deepseek_r1.documents.plain_text import decoded, decoded_page, write_table, write_text
 
 
 @dataclass(frozen=True)
@@ -68,6 +68,7 @@ _WORDS = ("a ", "a-", "_", "-", "中", "么", "a中", "\u0e01", ".", "为什么"
 def documents() -> list[Growing]:
     """Files that become documents."""
     cases = [Growing(f"page {each}", _repeat(each), _page) for each in _PAGES]
+    cases += [Growing(f"page <x {each}", _repeat(each, "<x "), _page) for each in _PAGES]
     cases += [Growing(f"page cell {each}", _repeat(each, "<tr><td>"), _page) for each in _PAGES]
     for each in _LINES:
         for start, end in (("", ""), ("# a", "x"), ("```\n", ""), ("# ", "")):
@@ -76,6 +77,8 @@ def documents() -> list[Growing]:
         cases.append(Growing(f"text {each!r}", _repeat(each), _document))
         cases.append(Growing(f"bytes {each!r}", _repeat(each), lambda text: decoded(text.encode())))
     cases += [Growing(f"table {each!r}", _repeat(each), _table) for each in _CELLS]
+    head = _repeat(" ", "<meta ")
+    cases.append(Growing("page's head", head, lambda text: decoded_page(text.encode())))
     for each in _WORDS:
         cases.append(Growing(f"question {each}", _repeat(each), lambda t: list(question_terms(t))))
         cases.append(Growing(f"document {each}", _repeat(each), _document))
@@ -107,6 +110,10 @@ def requests() -> list[Growing]:
         with suppress(R1Error, Exception):
             form_parts(kind, text.encode())
 
+    def bounded(boundary: str) -> None:
+        with suppress(Exception):
+            form_parts(f"multipart/form-data; boundary={boundary}", b"-" * 200_000)
+
     def chat(text: str) -> None:
         with suppress(Exception):
             body = ChatRequest.model_validate(json.loads(text))
@@ -132,6 +139,7 @@ def requests() -> list[Growing]:
     units = ('name="x"', ' name="', "name=", "\r\n\r\n", "--x", "--x\r\n", "-", "\r", ";", '"')
     cases = [Growing(f"form {each!r}", _repeat(each, head), form) for each in units]
     cases += [
+        Growing("boundary", lambda n: "-" * n + "a", bounded, 60_000),
         Growing("messages", listed(one, messages, "]}"), chat),
         Growing("parts", listed('{"type":"text","text":"a"}', messages + several, "]}]}"), chat),
         Growing("tools", listed("{}", '{"tools":[', "]," + messages[1:] + one + "]}"), chat),
@@ -139,8 +147,27 @@ def requests() -> list[Growing]:
         Growing("depth", lambda n: "[" * (n // 2) + "]" * (n // 2), chat),
         Growing("digits", lambda n: '{"messages":' + "1" * n + "}", chat),
         Growing("tokens", listed("1", '{"prompt":[', "]}"), completion),
+        Growing("prompts", listed('"a"', '{"prompt":[', "]}"), completion),
+        Growing("escapes", lambda n: '{"prompt":"' + "\\u0041" * (n // 6) + '"}', completion),
         Growing("schema any of", listed('{"type":"null"}', '{"anyOf":[', "]}"), schema),
         Growing("schema enum", listed('"a"', '{"enum":[', "]}"), schema),
+        Growing(
+            "schema object",
+            lambda n: json.dumps({
+                "type": "object",
+                "properties": {str(i): {"type": "null"} for i in range(n // 20)},
+                "required": [str(i) for i in range(n // 20)],
+            }),
+            schema,
+        ),
+        Growing(
+            "schema optional",
+            lambda n: json.dumps({
+                "type": "object",
+                "properties": {str(i): {"type": "null"} for i in range(n // 20)},
+            }),
+            schema,
+        ),
         Growing(
             "schema references",
             lambda n: json.dumps({
