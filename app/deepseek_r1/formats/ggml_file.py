@@ -146,15 +146,13 @@ def read_ggml_header(path: Path) -> ModelHeader:
 
 def _read(reader: GgmlReader) -> ModelHeader:
     container = MAGICS[reader.take(4)]
-
-    def unreadable(detail: str) -> LegacyModelFile:
-        return LegacyModelFile(path=str(reader.path), format=container, detail=detail)
-
+    facts = {"path": str(reader.path), "format": container}
     if container == ADAPTER:
-        raise unreadable(tr("It is an addition to a model, not a model."))
+        detail = tr("It is an addition to a model, not a model.")
+        raise LegacyModelFile(**facts, detail=detail)
     version = 0 if container == UNVERSIONED else reader.numbers(1)[0]
     if version not in VERSIONS[container]:
-        raise unreadable(tr("Its version {n} is unknown.", n=version))
+        raise LegacyModelFile(**facts, detail=tr("Its version {n} is unknown.", n=version))
     start = reader.position
     for layout in LAYOUTS:
         if container in layout.containers:
@@ -162,7 +160,8 @@ def _read(reader: GgmlReader) -> ModelHeader:
             found = _fit(reader, layout)
             if found is not None:
                 return _header(reader, layout, found, GgmlFormat(container, version))
-    raise unreadable(tr("It is of none of the families that can be read here."))
+    detail = tr("It is of none of the families that can be read here.")
+    raise LegacyModelFile(**facts, detail=detail)
 
 
 def _fit(reader: GgmlReader, layout: GgmlLayout) -> tuple[dict[str, int], _Vocabulary] | None:
