@@ -14,7 +14,6 @@ from deepseek_r1.core.errors import (
     ArchitectureTooNew,
     ArchitectureUnknown,
     EmbeddingModelUnfit,
-    Fact,
     ModelRefused,
     ModelWithoutWeights,
     SplitPartMissing,
@@ -116,7 +115,7 @@ def read_parts(path: Path) -> list[Container]:
 
 
 def _read_part(part: Path, number: int, count: int, chosen: Path) -> Container:
-    facts: dict[str, Fact] = {"count": count, "missing": part.name}
+    facts: dict[str, str | int] = {"count": count, "missing": part.name}
     # A link in the model's folder must not make us read a file elsewhere.
     if part.is_symlink() and part.resolve().parent != chosen.resolve().parent:
         raise SplitPartMissing(**facts, detail=tr("It is a link to a file in another folder."))
