@@ -19,11 +19,6 @@ def test_this_processor_is_consistent():
     assert found.features == tuple(sorted(found.features))
 
 
-def test_default_threads_fit_the_machine():
-    found = hardware.cpu()
-    assert 1 <= found.threads <= found.threads_prefill <= (os.cpu_count() or 1)
-
-
 @pytest.mark.skipif(not hasattr(os, "sched_setaffinity"), reason="affinity is Linux's")
 def test_a_process_bound_to_one_core_uses_one_thread():
     code = (

@@ -82,16 +82,6 @@ def test_a_precision_that_the_user_chose_stays() -> None:
     assert with_context(header(), asked, replace(OVERHEAD, slow_f16=True)) == asked
 
 
-def test_advice_for_slow_f16_goes_straight_below_q8_0() -> None:
-    overhead = replace(OVERHEAD, slow_f16=True)
-    asked = LoadSettings(context_length=8192, micro_batch=64)
-    total = plan(header(), asked, overhead).bill.total_mib
-    short = asked.model_copy(update={"memory_budget": math.floor(total - 20)})
-    advice = advise(header(), short, overhead)
-    assert advice.settings.kv_type is KVType.AUTO
-    assert advice.settings.context_length < 8192
-
-
 def test_the_context_is_padded_as_llama_cpp_pads_it():
     asked, padded = (LoadSettings(context_length=n, kv_type=KVType.F16) for n in (1025, 1280))
     assert cost_model.kv_cache_bytes(header(), asked) == cost_model.kv_cache_bytes(header(), padded)
@@ -152,11 +142,6 @@ def test_the_callers_process_is_on_the_bill():
         plan(header(), LoadSettings(), ProcessOverhead(60.0, mib)).bill for mib in (200.0, 0.0)
     )
     assert with_window.total_mib - without.total_mib == pytest.approx(200.0)
-
-
-@given(headers, load_settings)
-def test_no_line_is_negative(model, chosen):
-    assert all(item.planned_mib >= 0 for item in billed(model, chosen).lines)
 
 
 @given(headers, load_settings, st.integers(256, 131_072), st.integers(16, 2048))
@@ -231,15 +216,6 @@ def test_the_advice_has_the_punctuation_of_its_language():
     assert "批处理大小 64、上下文精度 q4_0" in text
 
 
-def test_a_batch_below_the_least_one_is_kept_where_other_changes_are_enough():
-    model = header()
-    asked = LoadSettings(context_length=512, micro_batch=30, kv_type=KVType.Q4_0, memory_budget=600)
-    assert not billed(model, asked).fits
-    advice = advise(model, asked, OVERHEAD)
-    assert advice.text == "It fits with weights read from the disk."
-    assert advice.settings.micro_batch == 30
-
-
 def advice_under(model, chosen, saved_mib):
     """The advice when the budget is `saved_mib` less than what is asked for needs."""
     total = billed(model, chosen).total_mib
@@ -310,11 +286,6 @@ def test_an_automatic_context_takes_a_quarter_of_the_budget_at_most() -> None:
     bill = billed(model, LoadSettings(memory_budget=8192))
     assert 4096 < bill.context_length < 131_072
     assert 0.24 * 8192 < bill.mib_of(BillItem.KV_CACHE) <= 0.25 * 8192
-
-
-def test_an_automatic_context_ends_where_the_training_does() -> None:
-    bill = billed(header(context_trained=2048), LoadSettings(memory_budget=65_536))
-    assert bill.context_length == 2048
 
 
 def test_no_weight_leaves_memory_for_a_longer_automatic_context() -> None:

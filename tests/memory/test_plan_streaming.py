@@ -111,16 +111,6 @@ def test_a_larger_budget_keeps_fitting(model, chosen, more):
     assert plan_streaming(model, larger, OVERHEAD).bill.fits >= bill.fits
 
 
-@given(streamable_headers, load_settings)
-def test_advice_that_turns_on_the_swap_fits(model, chosen):
-    advice = advise(model, chosen, OVERHEAD)
-    assert billed(model, advice.settings).fits
-    if advice.settings.memory_budget == chosen.memory_budget and advice.text:
-        assert ("weights read from the disk" in advice.text) == (
-            advice.settings.swap_enabled and not chosen.swap_enabled
-        )
-
-
 LINES = (BillLine(name="pinned", planned_mib=300.0), BillLine(name="slots", planned_mib=40.0))
 
 
@@ -143,11 +133,6 @@ def bill(**changes: float) -> Bill:
 def test_a_token_takes_what_the_drive_needs_and_what_reading_does_not_hide():
     assert bill(disk_mib_s=3000.0).disk_tok_s == pytest.approx(10.0)  # 0.1 s of reading
     assert bill(disk_mib_s=3000.0, compute_s=0.025).disk_tok_s == pytest.approx(8.0)
-
-
-def test_fewer_bytes_to_read_are_faster_by_the_readings_part_only():
-    planned = bill(disk_mib_s=3000.0, compute_s=0.025)
-    assert planned.tok_s_reading(150.0) == pytest.approx(1 / 0.075)
 
 
 def test_an_unknown_drive_predicts_nothing():

@@ -141,20 +141,19 @@ def read_parts(path: Path) -> list[Container]:
 
 
 def _read_part(part: Path, number: int, count: int, chosen: Path) -> Container:
-    def unusable(detail: str) -> SplitPartMissing:
-        return SplitPartMissing(count=count, missing=part.name, detail=detail)
-
+    facts: dict[str, str | int] = {"count": count, "missing": part.name}
     # A link in the model's folder must not make us read a file elsewhere.
     if part.is_symlink() and part.resolve().parent != chosen.resolve().parent:
-        raise unusable(tr("It is a link to a file in another folder."))
+        raise SplitPartMissing(**facts, detail=tr("It is a link to a file in another folder."))
     try:
         file = read_container(part)
         if file.needed_bytes > file.file_bytes:
             raise file.truncated(file.needed_bytes, file.file_bytes)
     except ModelRefused as error:
-        raise unusable(str(error)) from error
+        raise SplitPartMissing(**facts, detail=str(error)) from error
     if file.scalar("split.count", "u16") != count or file.scalar("split.no", "u16") != number:
-        raise unusable(tr("It belongs to another model, or is out of order."))
+        detail = tr("It belongs to another model, or is out of order.")
+        raise SplitPartMissing(**facts, detail=detail)
     return file
 
 

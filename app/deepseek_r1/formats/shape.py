@@ -25,33 +25,33 @@ _BLOCK = re.compile(r"blk\.(\d{1,9})\.")
 
 def read_shape(file: Container, architecture: str) -> ModelShape:
     """Read the sizes; checks that they are in range and consistent with each other."""
-
-    def key(name: str) -> str:
-        return f"{architecture}.{name}"
-
-    blocks = file.number(key("block_count"), 1, MAX_LAYERS)
-    embedding = file.number(key("embedding_length"), 1, MAX_WIDTH)
-    heads = file.largest(key("attention.head_count"), 1, MAX_WIDTH, blocks, 1)
-    heads_kv = file.largest(key("attention.head_count_kv"), 1, heads, blocks, heads)
+    prefix = f"{architecture}."
+    blocks = file.number(prefix + "block_count", 1, MAX_LAYERS)
+    embedding = file.number(prefix + "embedding_length", 1, MAX_WIDTH)
+    heads = file.largest(prefix + "attention.head_count", 1, MAX_WIDTH, blocks, 1)
+    heads_kv = file.largest(prefix + "attention.head_count_kv", 1, heads, blocks, heads)
     if heads % heads_kv:
         raise file.damaged(tr("{heads} heads cannot share {kv}", heads=heads, kv=heads_kv))
-    trained = file.number(key("context_length"), 1, MAX_CONTEXT)
+    trained = file.number(prefix + "context_length", 1, MAX_CONTEXT)
     if trained < LEAST_CONTEXT:
         raise TrainedTooShort(path=str(file.path), trained=trained, least=LEAST_CONTEXT)
+    head = embedding // heads
     shape = ModelShape(
         context_trained=trained,
         blocks=blocks,
         embedding=embedding,
-        feed_forward=file.largest(key("feed_forward_length"), 0, MAX_WIDTH, blocks, 0),
+        feed_forward=file.largest(prefix + "feed_forward_length", 0, MAX_WIDTH, blocks, 0),
         heads=heads,
         heads_kv=heads_kv,
-        key_length=file.number(key("attention.key_length"), 1, MAX_WIDTH, embedding // heads),
-        value_length=file.number(key("attention.value_length"), 1, MAX_WIDTH, embedding // heads),
-        experts=file.number(key("expert_count"), 0, MAX_EXPERTS, 0),
+        key_length=file.number(prefix + "attention.key_length", 1, MAX_WIDTH, head),
+        value_length=file.number(
+            prefix + "attention.value_length", 1, MAX_WIDTH, embedding // heads
+        ),
+        experts=file.number(prefix + "expert_count", 0, MAX_EXPERTS, 0),
     )
     if shape.key_length < 1 or shape.value_length < 1:
-        raise file.wrong_value(key("attention.head_count"), heads)
-    file.number(key("nextn_predict_layers"), 0, blocks - 1, 0)
+        raise file.wrong_value(prefix + "attention.head_count", heads)
+    file.number(prefix + "nextn_predict_layers", 0, blocks - 1, 0)
     _check_experts(file, architecture, shape)
     _check_rope(file, architecture, shape)
     return shape

@@ -18,11 +18,11 @@ from deepseek_r1.formats.ggml_types import F32, FILE_TYPES, TENSOR_TYPES, Tensor
 from deepseek_r1.formats.header import ModelHeader
 from deepseek_r1.legacy.ggml_layouts import (
     ADAPTER,
+    ALIGNED,
     LAYOUTS,
     MAGICS,
     UNVERSIONED,
     VERSIONS,
-    GgmlFormat,
     GgmlLayout,
     Sizes,
 )
@@ -69,6 +69,7 @@ class GgmlReader(Refusals):
 
     def __init__(self, file: BinaryIO, path: Path, file_bytes: int) -> None:
         self.path, self.file_bytes, self.position, self._file = path, file_bytes, 0, file
+        self.container, self.version = "", 0  # the oldest container has no version
 
     @property
     def at_end(self) -> bool:
@@ -130,24 +131,23 @@ def read_ggml_header(path: Path) -> ModelHeader:
 
 
 def _read(reader: GgmlReader) -> ModelHeader:
-    container = MAGICS[reader.take(4)]
-
-    def unreadable(detail: str) -> LegacyModelFile:
-        return LegacyModelFile(path=str(reader.path), format=container, detail=detail)
-
+    container = reader.container = MAGICS[reader.take(4)]
+    facts = {"path": str(reader.path), "format": container}
     if container == ADAPTER:
-        raise unreadable(tr("It is an addition to a model, not a model."))
-    version = 0 if container == UNVERSIONED else reader.numbers(1)[0]
+        detail = tr("It is an addition to a model, not a model.")
+        raise LegacyModelFile(**facts, detail=detail)
+    version = reader.version = 0 if container == UNVERSIONED else reader.numbers(1)[0]
     if version not in VERSIONS[container]:
-        raise unreadable(tr("Its version {n} is unknown.", n=version))
+        raise LegacyModelFile(**facts, detail=tr("Its version {n} is unknown.", n=version))
     start = reader.position
     for layout in LAYOUTS:
         if container in layout.containers:
             reader.go_to(start)
             found = _fit(reader, layout)
             if found is not None:
-                return _header(reader, layout, found, GgmlFormat(container, version))
-    raise unreadable(tr("It is of none of the families that can be read here."))
+                return _header(reader, layout, found)
+    detail = tr("It is of none of the families that can be read here.")
+    raise LegacyModelFile(**facts, detail=detail)
 
 
 def _fit(reader: GgmlReader, layout: GgmlLayout) -> tuple[dict[str, int], _Vocabulary] | None:
@@ -215,20 +215,17 @@ def _skip_vocabulary(reader: GgmlReader, layout: GgmlLayout, sizes: Sizes) -> _V
 
 
 def _header(
-    reader: GgmlReader,
-    layout: GgmlLayout,
-    found: tuple[dict[str, int], _Vocabulary],
-    file: GgmlFormat,
+    reader: GgmlReader, layout: GgmlLayout, found: tuple[dict[str, int], _Vocabulary]
 ) -> ModelHeader:
     sizes, (family, missing) = found
-    quantisation = _read_type(reader, layout, sizes["ftype"], file)
-    tensors = _read_tensors(reader, layout, sizes, quantisation, aligned=file.aligned)
+    quantisation = _read_type(reader, layout, sizes["ftype"])
+    tensors = _read_tensors(reader, layout, sizes, quantisation)
     head_width = sizes["n_embd"] // sizes["n_head"]
     return ModelHeader(
         path=reader.path,
         parts=(reader.path,),
         file_bytes=reader.file_bytes,
-        version=file.version,
+        version=reader.version,
         architecture=family,
         name=reader.path.stem,
         metadata={**sizes, MISSING_BYTES: missing.hex()},
@@ -249,11 +246,11 @@ def _header(
         has_output=not layout.optional or any(each.name in layout.optional for each in tensors),
         tokenizer_model="",
         tokenizer_pre="",
-        container=file.container,
+        container=reader.container,
     )
 
 
-def _read_type(reader: GgmlReader, layout: GgmlLayout, ftype: int, file: GgmlFormat) -> str:
+def _read_type(reader: GgmlReader, layout: GgmlLayout, ftype: int) -> str:
     """The name of the file's quantisation.
 
     Raises LegacyModelFile where its blocks are older than those that the engine reads. Their layout
@@ -265,20 +262,20 @@ def _read_type(reader: GgmlReader, layout: GgmlLayout, ftype: int, file: GgmlFor
         current = blocks == _BLOCKS_VERSION
     else:
         name = FILE_TYPES.get(ftype % _VERSION_FACTOR)
-        current = file.version in layout.current_versions
+        current = reader.version in layout.current_versions
     if name is None:
         raise reader.wrong_value("ftype", ftype)
     if name not in _PLAIN and not current:
         raise LegacyModelFile(
             path=str(reader.path),
-            format=f"{file.container} {name}",
+            format=f"{reader.container} {name}",
             detail=tr("Its numbers are packed in a way that was given up in May 2023."),
         )
     return name
 
 
 def _read_tensors(
-    reader: GgmlReader, layout: GgmlLayout, sizes: Sizes, quantisation: str, *, aligned: bool
+    reader: GgmlReader, layout: GgmlLayout, sizes: Sizes, quantisation: str
 ) -> tuple[TensorInfo, ...]:
     """The tensors, complete and without gaps. Raises ModelFileDamaged, ModelFileTruncated."""
     wanted = dict(layout.shapes(sizes))
@@ -290,7 +287,11 @@ def _read_tensors(
         if wanted.get(name) != shape:
             raise reader.damaged(tr("the tensor {name} has an impossible shape", name=name))
         kind = _suitable_type(reader, layout, (name, shape, number), quantisation)
-        start = -(-reader.position // ALIGNMENT) * ALIGNMENT if aligned else reader.position
+        start = (
+            -(-reader.position // ALIGNMENT) * ALIGNMENT
+            if reader.container in ALIGNED
+            else reader.position
+        )
         elements = shape[0] * (shape[1] if len(shape) > 1 else 1)
         found[name] = TensorInfo(name, shape, kind.name, kind.nbytes(elements), offset=start)
         reader.go_to(start + found[name].nbytes)

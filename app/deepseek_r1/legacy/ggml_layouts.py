@@ -7,10 +7,11 @@ formats do not name the family, so the names of the tensors decide.
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import Final, NamedTuple
+from typing import Final
 
 GGML, GGMF, GGJT, GGCC = "GGML", "GGMF", "GGJT", "GGCC"
 UNVERSIONED, ADAPTER = GGML, "GGLA"
+ALIGNED: Final = (GGJT, GGCC)  # a tensor's data begins at a multiple of 32
 VERSIONS: Final = {GGML: (0,), GGMF: (1,), GGJT: (1, 2, 3), GGCC: (10,)}
 
 # As in the file. The magic was written as a little-endian number, so its letters are reversed.
@@ -24,18 +25,6 @@ SCORES: Final = 4  # values a block keeps for each token, past token and head
 
 Sizes = Mapping[str, int]
 Names = Mapping[str, str]  # a tensor's name, with {i} for the block, and its shape's formula
-
-
-class GgmlFormat(NamedTuple):
-    """A container and its version; the oldest container has none (0)."""
-
-    container: str
-    version: int
-
-    @property
-    def aligned(self) -> bool:
-        """Whether a tensor's data begins at a multiple of 32."""
-        return self.container in (GGJT, GGCC)
 
 
 @dataclass(frozen=True, slots=True)

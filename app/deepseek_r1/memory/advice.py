@@ -170,25 +170,27 @@ def _concessions(
 ) -> Iterator[LoadSettings]:
     """Settings that need less memory, the least painful first. Not all of them fit."""
 
-    def batches(kept: LoadSettings) -> Iterator[LoadSettings]:
-        yield kept
-        batch = kept.micro_batch // 2
-        while batch >= LEAST_BATCH:
-            yield kept.model_copy(update={"micro_batch": batch})
-            batch //= 2
-
-    yield from batches(settings)
+    yield from _batches(settings)
     smallest = settings
     present = with_precision(settings, slow_f16=overhead.slow_f16, header=header).kv_type
     for kv_type in (KVType.Q8_0, KVType.Q4_0):
         if _width(kv_type) < _width(present) and cost_model.heads_in_blocks(header):
             narrower = settings.model_copy(update={"kv_type": kv_type})
-            yield from batches(narrower)
+            yield from _batches(narrower)
             smallest = narrower
-        *_, smallest = batches(smallest)
+        *_, smallest = _batches(smallest)
         shorter = _largest_context(header, smallest, overhead) if smallest.context_length else None
         if shorter is not None:
             yield shorter
+
+
+def _batches(settings: LoadSettings) -> Iterator[LoadSettings]:
+    """The settings, then with smaller and smaller batches."""
+    yield settings
+    batch = settings.micro_batch // 2
+    while batch >= LEAST_BATCH:
+        yield settings.model_copy(update={"micro_batch": batch})
+        batch //= 2
 
 
 def _width(kv_type: KVType) -> int:

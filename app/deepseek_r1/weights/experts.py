@@ -56,16 +56,14 @@ class ExpertStreamer:
         `strategy` is the wanted one, see `cache_strategy`.
         """
         self._mixture, self._wanted = expert_layers(header), strategy
-        named = ([used.get(each.name) for each in layer.tensors] for layer in self._mixture)
-        present = ([each for each in layer if each is not None] for layer in named)
-        self._layers = [layer for layer in present if layer]
+        self._layers: list[list[Weight]] = []
+        sizes: list[int] = []
+        for layer in self._mixture:
+            if found := [used[each.name] for each in layer.tensors if each.name in used]:
+                self._layers.append(found)
+                sizes += [layer.expert_bytes] * header.experts
         self._experts, self._resident = header.experts, resident
         self._strategy = cache_strategy(self._mixture, capacity, strategy)
-        sizes = [
-            sum(page_up(each.nbytes // self._experts) + PAGE for each in layer)
-            for layer in self._layers
-            for _ in range(self._experts)
-        ]
         policy = make_policy(self._strategy, len(self._layers))
         self._kept = ResidentSet(sizes, capacity, policy)
         self._layer_of = {weight: n for n, layer in enumerate(self._layers) for weight in layer}

@@ -12,7 +12,7 @@ from collections.abc import Container, Iterable, Iterator, Sequence
 from deepseek_r1.hardware.read_speed import READ_BYTES
 from deepseek_r1.hardware.storage import PAGE, SystemRegion, page_down, page_up
 from deepseek_r1.weights.direct_file import WeightFile
-from deepseek_r1.weights.ggml.tensor_layout import TYPE_I32, TensorFields, set_word, word_at
+from deepseek_r1.weights.ggml.tensor_layout import TYPE_I32, TensorFields, word_at
 from deepseek_r1.weights.weight import Weight
 
 FileRange = tuple[int, int, int]  # index of the file, start and end in it
@@ -39,6 +39,11 @@ class ResidentMemory:
     def copy_from(self, weight: Weight, address: int) -> None:
         self._regions[weight.part].commit(weight.offset, weight.offset + weight.nbytes)
         ctypes.memmove(self.address(weight), address, weight.nbytes)
+
+    def make_readable(self, weight: Weight) -> int:
+        """Let all of a weight be read, whatever its bytes are; returns its address."""
+        self._regions[weight.part].commit(weight.offset, weight.offset + weight.nbytes)
+        return self.address(weight)
 
     def discard(self, part: int, start: int, end: int) -> None:
         """Release the whole pages inside a range of a file."""
@@ -88,40 +93,6 @@ class TemporaryReads:
             if weight in nonresident:
                 self._resident.discard(*weight.range)
         self.weights.clear()
-
-
-class UnreadWeights:
-    """Readable memory for weights whose read failed, until the computation has ended.
-
-    ggml looks at its abort flag only after a node: the first node of a run is computed whatever
-    the eval callback finds out. Its result is not used, but its operand has to be readable, and the
-    tensor may still point into a ring that was freed when the budget moved. Pages that are only
-    read cost no memory.
-    """
-
-    def __init__(self, fields: TensorFields) -> None:
-        self._data = fields.data
-        self._zeros: dict[int, tuple[int, SystemRegion]] = {}  # by tensor, with its data of before
-
-    def point_to_zeros(self, weight: Weight) -> None:
-        if weight.tensor not in self._zeros:
-            zeros = SystemRegion(weight.nbytes, huge_pages=False)
-            zeros.commit(0, weight.nbytes)
-            field = weight.tensor + self._data
-            self._zeros[weight.tensor] = word_at(field), zeros
-            set_word(field, zeros.address)
-
-    def restore(self) -> None:
-        """Point the tensors to where they pointed before. Not inside a computation."""
-        for tensor, (address, _zeros) in self._zeros.items():
-            set_word(tensor + self._data, address)
-        self.close()
-
-    def close(self) -> None:
-        """Free the zeros. Nothing may be computed with the tensors any more."""
-        for _address, zeros in self._zeros.values():
-            zeros.close()
-        self._zeros.clear()
 
 
 class EmbeddingRows:

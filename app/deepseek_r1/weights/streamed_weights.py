@@ -35,7 +35,6 @@ from deepseek_r1.weights.resident_memory import (
     EmbeddingRows,
     ResidentMemory,
     TemporaryReads,
-    UnreadWeights,
 )
 from deepseek_r1.weights.weight import TensorRegistry, Weight
 
@@ -75,7 +74,7 @@ class StreamedWeights:
         self._expert_weights: frozenset[Weight] = frozenset()
         self._to_pin: set[Weight] = set()  # pinned when the computation uses them next
         self._temporary = TemporaryReads(self._resident)
-        self._unread = UnreadWeights(self.ggml.fields)
+        self._unread: list[Weight] = []  # whose reads failed, until the computation has ended
         self.callback = EvalCallback(self._prefetch, self.ggml.fields, self._on_node, self._on_pass)
         pinned = self._tensors.named(residency.pinned)
         self._background = BackgroundLoad(self._resident, *load_groups(header, pinned))
@@ -213,7 +212,12 @@ class StreamedWeights:
         if self.failure is None:
             return stops
         if ask and (unread := self.callback.needed_by(node)) is not None:
-            self._unread.point_to_zeros(unread)
+            # ggml looks at its abort flag only after a node: this one is computed, and its tensor
+            # may still point into a ring that was freed when the budget moved.
+            address = self._resident.make_readable(unread)
+            set_word(unread.tensor + self.ggml.fields.data, address)
+            if unread in self._streamed():  # of others, bytes may be in memory
+                self._unread.append(unread)
         return False
 
     def _on_pass(self) -> int:
@@ -314,7 +318,9 @@ class StreamedWeights:
         """
         failure, self.failure = self.failure, None
         self.callback.begin_pass()
-        self._unread.restore()
+        for weight in self._unread:
+            self._resident.discard(*weight.range)
+        self._unread.clear()
         self._temporary.release(self.callback)
         if self._experts is not None:
             self._experts.restart()
@@ -388,7 +394,6 @@ class StreamedWeights:
         if self._experts is not None:
             self._experts.close()
         self._resident.close()
-        self._unread.close()
         for file in self._files:
             file.close()
         self._type.close()
