@@ -1,7 +1,6 @@
 """The list of conversations: opened one at a time, selected and moved several at once."""
 
 from collections.abc import Iterator
-from functools import partial
 
 from PySide6.QtCore import (
     QItemSelectionModel,
@@ -57,8 +56,8 @@ class ConversationList(QTreeView):
         self.setAutoExpandDelay(600)  # of a folder that something is held over
         self.clicked.connect(self._on_clicked)
         self.activated.connect(self.choose)
-        self.expanded.connect(partial(self._on_folded, False))
-        self.collapsed.connect(partial(self._on_folded, True))
+        self.expanded.connect(self._on_folded)
+        self.collapsed.connect(self._on_folded)
 
     # ---- what is shown ----------------------------------------------------------------------
 
@@ -198,9 +197,10 @@ class ConversationList(QTreeView):
     def _on_dropped(self, conversations: tuple[int, ...], folder: int | None) -> None:
         self._request(intents.MoveToFolder(conversations, folder))
 
-    def _on_folded(self, folded: bool, index: QModelIndex) -> None:
+    @Slot(QModelIndex)
+    def _on_folded(self, index: QModelIndex) -> None:
         if (folder := row_of(index).folder_id) is not None:
-            self._request(intents.FoldFolder(folder, folded))
+            self._request(intents.FoldFolder(folder, not self.isExpanded(index)))
 
     @Slot(object, str)
     def _on_renamed(self, row: Row, title: str) -> None:
