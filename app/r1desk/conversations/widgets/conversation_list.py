@@ -37,9 +37,7 @@ class ConversationList(QTreeView):
         super().__init__(headerHidden=True, rootIsDecorated=False, indentation=0)
         self._request = request
         self._revealed: int | None = None  # the open conversation that was scrolled to
-        self.rows = RowModel()
-        self.rows.renamed.connect(self._on_renamed)
-        self.rows.dropped.connect(self._on_dropped)
+        self.rows = RowModel(request)
         self._delegate = RowDelegate(self)
         self.setObjectName("conversations")
         self.setAccessibleName(tr("Chats"))
@@ -193,21 +191,10 @@ class ConversationList(QTreeView):
         if 0 <= place < len(rows):
             self.open_row(rows[place])
 
-    @Slot(tuple, object)
-    def _on_dropped(self, conversations: tuple[int, ...], folder: int | None) -> None:
-        self._request(intents.MoveToFolder(conversations, folder))
-
     @Slot(QModelIndex)
     def _on_folded(self, index: QModelIndex) -> None:
         if (folder := row_of(index).folder_id) is not None:
             self._request(intents.FoldFolder(folder, not self.isExpanded(index)))
-
-    @Slot(object, str)
-    def _on_renamed(self, row: Row, title: str) -> None:
-        if row.folder_id is not None:
-            self._request(intents.RenameFolder(row.folder_id, title))
-        elif row.conversation_id is not None:
-            self._request(intents.RenameConversation(row.conversation_id, title))
 
     # ---- keys and mouse ---------------------------------------------------------------------
 
