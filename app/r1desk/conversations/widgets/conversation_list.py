@@ -29,7 +29,6 @@ class ConversationList(QTreeView):
 
     # a conversation was chosen for good, by click or Enter, not by walking the list
     chosen = Signal()
-    left_upwards = Signal()  # Up in the first row
     # the row that it is about, and where on the screen it is to open
     menu_wanted = Signal(QModelIndex, QPoint)
 
@@ -199,7 +198,7 @@ class ConversationList(QTreeView):
     # ---- keys and mouse ---------------------------------------------------------------------
 
     def keyPressEvent(self, event: QKeyEvent) -> None:
-        """Leave letters and Escape alone; Up in the first row goes back to the search field."""
+        """Leave letters and Escape alone, and Up in the first row."""
         modifiers = event.modifiers() & ~Qt.KeyboardModifier.ShiftModifier
         printable = event.text().isprintable() and event.text().strip()
         plain = modifiers == Qt.KeyboardModifier.NoModifier
@@ -209,7 +208,7 @@ class ConversationList(QTreeView):
         before = self.currentIndex()
         super().keyPressEvent(event)
         if event.key() == Qt.Key.Key_Up and self.currentIndex() == before:
-            self.left_upwards.emit()
+            event.ignore()
 
     def mousePressEvent(self, event: QMouseEvent) -> None:
         """The right button and the dots at the end of a row are for its menu alone."""
@@ -228,9 +227,6 @@ class ConversationList(QTreeView):
         if self._has_menu(index):
             at = self.viewport().mapToGlobal(self.visualRect(index).bottomLeft())
             self.menu_wanted.emit(index, at if by_keys else event.globalPos())
-
-    def answers_in(self, row: Row) -> bool:
-        return row.conversation_id is not None and row.conversation_id == self.rows.answering
 
     def _has_menu(self, index: QModelIndex) -> bool:
         return row_of(index).conversation_id is not None or row_of(index).folder_id is not None

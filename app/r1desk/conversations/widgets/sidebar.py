@@ -66,7 +66,6 @@ class Sidebar(QWidget):
         down = QShortcut(Qt.Key.Key_Down, self.search, context=Qt.ShortcutContext.WidgetShortcut)
         down.activated.connect(self._on_search_down)
         self.list = ConversationList(self.requested.emit)
-        self.list.left_upwards.connect(self.focus_search)
         self.menu = RowMenu(self.list, self.requested.emit)
         self.nothing = text_label("", "dim")
         self.nothing.setAlignment(Qt.AlignmentFlag.AlignCenter)
@@ -115,6 +114,8 @@ class Sidebar(QWidget):
             self.end_search()
             if self.search.hasFocus():
                 self.list.chosen.emit()
+        elif event.key() == Qt.Key.Key_Up and self.list.hasFocus():  # in its first row
+            self.focus_search()
         else:
             super().keyPressEvent(event)
 
