@@ -187,7 +187,7 @@ def export_json(store: Store, file: Path, conversation_ids: Sequence[int] = ()) 
         for key in _chosen(store, conversation_ids)
     ]
     start = f'{{"format":"{FORMAT}","version":{VERSION},"conversations":[\n'
-    _write(file, start + ",\n".join(conversations) + "\n]}")
+    write_export(file, (start + ",\n".join(conversations) + "\n]}").encode())
     return len(conversations)
 
 
@@ -197,13 +197,14 @@ def export_markdown(store: Store, file: Path, conversation_ids: Sequence[int] = 
     Raises ArchiveNotWritten.
     """
     conversations = [markdown_of(store, key) for key in _chosen(store, conversation_ids)]
-    _write(file, "\n\n---\n\n".join(conversations) + "\n")
+    write_export(file, ("\n\n---\n\n".join(conversations) + "\n").encode())
     return len(conversations)
 
 
 def export_prompts(store: Store, file: Path) -> None:
     """Write the library of prompts. Raises ArchiveNotWritten."""
-    _write(file, PromptFile(prompts=list(store.prompts.all())).model_dump_json(indent=2))
+    prompts = PromptFile(prompts=list(store.prompts.all()))
+    write_export(file, prompts.model_dump_json(indent=2).encode())
 
 
 def _chosen(store: Store, conversation_ids: Sequence[int]) -> Sequence[int]:
@@ -244,8 +245,9 @@ def _fenced(text: str) -> str:
     return f"{fence}\n{text.rstrip()}\n{fence}"
 
 
-def _write(file: Path, text: str) -> None:
+def write_export(file: Path, data: bytes) -> None:
+    """Write a file in one step. Raises ArchiveNotWritten."""
     try:
-        write_atomically(file, text.encode("utf-8"))
+        write_atomically(file, data)
     except OSError as problem:
         raise ArchiveNotWritten(path=str(file), detail=problem.strerror or "") from problem
