@@ -87,7 +87,7 @@ def conversation(*pairs: tuple[str, str], thinking: str = "", attachments: tuple
     return work
 
 
-def stored(qtbot: QtBot, bridge: StoreBridge, *works: object) -> list[int]:
+def stored(bridge: StoreBridge, *works: object) -> list[int]:
     return [result_of(bridge.ask(work)) for work in works]
 
 
@@ -95,12 +95,19 @@ async def written(export: ConversationExport) -> None:
     await export.written()
 
 
-def exported(qtbot, bridge, file, chosen=None):
+def exported(bridge, file, chosen=None):
     try:
         assert result_of(ConversationExport(bridge, file, chosen).written())
     except R1Error as refused:
         return refused.report()
     return None
+
+
+def page_of(bridge: StoreBridge, folder: Path, *works: object) -> Tags:
+    """The web page of all conversations, which these are."""
+    stored(bridge, *works)
+    assert exported(bridge, folder / "all.html") is None
+    return Tags((folder / "all.html").read_text(encoding="utf-8"))
 
 
 def test_a_page_has_the_shown_branch_with_formulas_code_and_files(qtbot, bridge, tmp_path):
@@ -113,10 +120,7 @@ def test_a_page_has_the_shown_branch_with_formulas_code_and_files(qtbot, bridge,
         thinking="Let me *see*.",
         attachments=(Attachment("a.csv", "x,y"),),
     )
-    stored(qtbot, bridge, work)
-    file = tmp_path / "one.html"
-    assert exported(qtbot, bridge, file) is None
-    page = Tags(file.read_text(encoding="utf-8"))
+    page = page_of(bridge, tmp_path, work)
     assert page.tags.count("svg") == 2
     assert {"table", "ul", "strong", "pre", "details", "em"} <= set(page.tags)
     for text in ("解方程 x²=4?", "R1 1.5B", "Let me ", "a.csv", "x,y", "def", "\\(x^2=4\\)"):
@@ -126,10 +130,8 @@ def test_a_page_has_the_shown_branch_with_formulas_code_and_files(qtbot, bridge,
 
 def test_a_page_runs_nothing_and_loads_nothing(qtbot, bridge, tmp_path):
     files = (Attachment("<script>.txt", "</pre><script>alert(6)</script>"),)
-    stored(qtbot, bridge, conversation((HOSTILE, HOSTILE), thinking=HOSTILE, attachments=files))
-    file = tmp_path / "hostile.html"
-    assert exported(qtbot, bridge, file) is None
-    page = Tags(file.read_text(encoding="utf-8"))
+    hostile = conversation((HOSTILE, HOSTILE), thinking=HOSTILE, attachments=files)
+    page = page_of(bridge, tmp_path, hostile)
     assert not {"script", "img", "iframe", "object", "link"} & set(page.tags)
     assert not [name for name, _ in page.attributes if name.startswith("on") or name == "src"]
     addresses = {value for name, value in page.attributes if name == "href"}
@@ -139,17 +141,14 @@ def test_a_page_runs_nothing_and_loads_nothing(qtbot, bridge, tmp_path):
 
 
 def test_all_conversations_are_one_page_with_a_table_of_contents(qtbot, bridge, tmp_path):
-    stored(qtbot, bridge, conversation(("First?", "1")), conversation(("Second?", "2")))
-    file = tmp_path / "all.html"
-    assert exported(qtbot, bridge, file) is None
-    page = Tags(file.read_text(encoding="utf-8"))
+    works = conversation(("First?", "1")), conversation(("Second?", "2"))
+    page = page_of(bridge, tmp_path, *works)
     assert {("href", "#c0"), ("href", "#c1"), ("id", "c0"), ("id", "c1")} <= set(page.attributes)
 
 
 def test_a_pdf_has_as_many_pages_as_the_text_needs(qtbot, bridge, tmp_path):
     long = "\n\n".join(f"Paragraph {n} with \\(x_{{{n}}}^2\\) and 中文。" for n in range(200))
     keys = stored(
-        qtbot,
         bridge,
         conversation(("Short?", "Yes.")),
         conversation(("Long?", long + "\n\n```\n" + "code\n" * 150 + "```\n"), thinking=long),
@@ -157,7 +156,7 @@ def test_a_pdf_has_as_many_pages_as_the_text_needs(qtbot, bridge, tmp_path):
     pages = []
     for key in keys:
         file = tmp_path / f"{key}.pdf"
-        assert exported(qtbot, bridge, file, [key]) is None
+        assert exported(bridge, file, [key]) is None
         data = file.read_bytes()
         assert data.startswith(b"%PDF-")
         pages.append(len(re.findall(rb"/Type\s*/Page\b", data)))
@@ -186,7 +185,7 @@ def test_an_export_is_cancelled_in_the_middle_of_a_conversation(
     qtbot, bridge, tmp_path, in_the_middle, suffix
 ):
     pairs = [(f"Question {n}?", text) for n, text in enumerate(answers()[:60])]
-    stored(qtbot, bridge, conversation(*pairs))
+    stored(bridge, conversation(*pairs))
     export = ConversationExport(bridge, file := tmp_path / f"all.{suffix}", ())
     threading.Thread(target=lambda: (in_the_middle.wait(PATIENCE_S), export.cancel())).start()
     assert not result_of(export.written())
@@ -215,7 +214,7 @@ def test_a_formula_that_never_comes_does_not_hold_the_closing_window_up(
     silent = [sys.executable, "-c", "import time; time.sleep(600)"]
     monkeypatch.setattr(formula_service, "_START_S", 600)
     monkeypatch.setattr(child_call, "child_command", lambda _kind: silent)
-    stored(qtbot, bridge, conversation(("Pythagoras?", "\\(a^2+b^2\\)")))
+    stored(bridge, conversation(("Pythagoras?", "\\(a^2+b^2\\)")))
     owner = QObject()
     export = ConversationExport(bridge, tmp_path / "all.html", ())
     Tasks(owner).start(written(export))
@@ -229,7 +228,7 @@ def test_an_export_that_nobody_awaits_any_more_leaves_no_file_and_no_thread(
     qtbot: QtBot, bridge: StoreBridge, tmp_path: Path, in_the_middle: threading.Event
 ) -> None:
     pairs = [(f"Question {n}?", text) for n, text in enumerate(answers()[:60])]
-    stored(qtbot, bridge, conversation(*pairs))
+    stored(bridge, conversation(*pairs))
     before = psutil.Process().num_threads()
     file, owner = tmp_path / "all.pdf", QObject()
     (tasks := Tasks(owner)).start(written(ConversationExport(bridge, file, ())))
@@ -240,9 +239,9 @@ def test_an_export_that_nobody_awaits_any_more_leaves_no_file_and_no_thread(
 
 
 def test_a_file_that_cannot_be_written_is_named(qtbot, bridge, tmp_path):
-    stored(qtbot, bridge, conversation(("q", "a")))
+    stored(bridge, conversation(("q", "a")))
     for suffix in ("html", "pdf"):
-        report = exported(qtbot, bridge, tmp_path / "no" / f"folder.{suffix}")
+        report = exported(bridge, tmp_path / "no" / f"folder.{suffix}")
         assert report is not None
         assert report.code == "ArchiveNotWritten"
 
@@ -253,8 +252,8 @@ def test_an_export_never_holds_the_window_up(qtbot, bridge, tmp_path, suffix):
     pairs = [(f"Question {n}?", text) for n, text in enumerate(answers()[:60])]
     chinese = [chr(0x4E00 + 7 * n) for n in range(2_000)]
     pairs.append(("Chinese?", "\n\n".join("".join(chinese[n::20]) for n in range(20))))
-    stored(qtbot, bridge, conversation(*pairs))
-    exported(qtbot, bridge, tmp_path / f"warm.{suffix}")  # imports, fonts
+    stored(bridge, conversation(*pairs))
+    exported(bridge, tmp_path / f"warm.{suffix}")  # imports, fonts
     # Other work makes a step longer, never shorter.
     assert any(longest_stall(qtbot, bridge, tmp_path / f"{n}.{suffix}") < 0.05 for n in range(5))
 
@@ -262,6 +261,6 @@ def test_an_export_never_holds_the_window_up(qtbot, bridge, tmp_path, suffix):
 def longest_stall(qtbot: QtBot, bridge: StoreBridge, path: Path) -> float:
     """Seconds for which an export of everything kept the event loop away."""
     meter = StallMeter()
-    assert exported(qtbot, bridge, path) is None
+    assert exported(bridge, path) is None
     meter.stop()
     return meter.worst_s

@@ -6,6 +6,7 @@ import pytest
 from PySide6.QtCore import QDate, QLocale, Qt
 
 from deepseek_r1.core.i18n import use_language
+from r1desk.conversations.conversation_intents import RenameConversation
 from r1desk.conversations.widgets.row_model import (
     ItemRole,
     Row,
@@ -60,21 +61,20 @@ def test_a_search_hit_has_the_date_of_its_conversation(age_days, language, shown
     )
     assert row.date == (shown or short)
     assert (row.message_id, row.query, row.marks) == (2, "zebra", ((6, 5),))
-    model = RowModel()
+    model = RowModel(list.append)
     model.show_rows([row])
     assert row.date in model.index(0).data(Qt.ItemDataRole.AccessibleTextRole)
 
 
 def test_conversations_being_answered_or_waiting_are_marked_and_only_titles_are_renamed() -> None:
-    model = RowModel()
+    requested: list[object] = []
+    model = RowModel(requested.append)
     model.show_rows([Row("Today"), Row("Apples?", 1), Row("Pears?", 2)])
     model.answering, model.queued = 2, frozenset({1})
     marked = [model.index(number).data(ItemRole.STATE) for number in range(3)]
     assert marked == [RowState.NONE, RowState.QUEUED, RowState.ANSWERING]
     assert "Writing an answer" in model.index(2).data(Qt.ItemDataRole.ToolTipRole)
-    renamed: list[tuple[Row, str]] = []
-    model.renamed.connect(lambda row, title: renamed.append((row, title)))
     assert not model.setData(model.index(0), "Tomorrow")
     assert not model.setData(model.index(1), "  ")
     assert model.setData(model.index(1), " Plums? ")
-    assert renamed == [(Row("Apples?", 1), "Plums?")]
+    assert requested == [RenameConversation(1, "Plums?")]

@@ -2,7 +2,6 @@
 
 import asyncio
 import json
-import os
 import threading
 import time
 from contextlib import suppress
@@ -68,12 +67,6 @@ def test_what_cannot_be_read_leaves_the_other_documents(diary: Path, capsys):
     assert len(index.added) == 1
     with pytest.raises(DocumentRefused, match="empty is empty"):
         read_documents([empty], DocumentIndex())
-
-
-@pytest.mark.skipif(os.name != "posix", reason="no devices in the file system")
-def test_what_has_no_end_is_no_document():
-    with pytest.raises(DocumentRefused, match="it is not a file"):
-        add_documents(DocumentIndex(), "/dev/zero")
 
 
 def test_data_that_is_no_file_can_be_read_and_forgotten(diary: Path):

@@ -138,12 +138,6 @@ def test_passages_that_do_not_fit_are_dropped_without_counting_the_others_again_
     assert sum("Question:" in each for each in model.counted) == 2
 
 
-def test_the_user_can_choose_the_passages(index):
-    chosen = index.passages(SHA)[5:7]
-    made = plan(index, [SHA], asked("What happened?"), 50_000, Model(), chosen=chosen)
-    assert [each.passage for each in made.sources] == chosen
-
-
 def test_a_question_without_findable_words_gets_the_beginning(index):
     made = plan(index, [SHA], asked("Zusammenfassung?"), 2_000, Model())
     assert made.sources[0].passage.number == 0

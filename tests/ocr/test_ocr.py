@@ -57,6 +57,17 @@ def test_a_page_that_is_turned_or_skewed_is_read_upright(tmp_path, degrees):
     assert recognised(saved(tmp_path, "png", turned)).endswith("\n".join(LINES))
 
 
+def read_and_drawn(path: Path, marked: str = "") -> tuple[DocumentIndex, str, DrawnPage]:
+    """A picture, read into an index, and as it is shown with a text marked."""
+    index, document = DocumentIndex(), read_document(path)
+    index.add(document)
+    recognised = partial(index.recognised, document.sha256)
+    drawer = PageDrawer(path, path.name, ReadingMemory(), recognised)
+    page = drawer.draw(1, 900, marked)
+    drawer.close()
+    return index, document.sha256, page
+
+
 def ink_at(picture: Image.Image, word: WordBox) -> float:
     """The share of dark pixels where a word stands."""
     (width, height), sides = picture.size, (word.left, word.top, word.right, word.bottom)
@@ -68,15 +79,10 @@ def ink_at(picture: Image.Image, word: WordBox) -> float:
 @pytest.mark.parametrize(("degrees", "kind"), [(90, "png"), (270, "pdf"), (3, "pdf")])
 def test_each_word_is_where_it_stands_on_the_page_which_is_drawn_upright(tmp_path, degrees, kind):
     turned = made.scan(*LINES).rotate(degrees, expand=True, fillcolor="white", resample=3)
-    path = saved(tmp_path, kind, turned)
-    index, document = DocumentIndex(), read_document(path)
-    index.add(document)
-    recognised = index.recognised(document.sha256, 1)
+    index, sha256, page = read_and_drawn(saved(tmp_path, kind, turned))
+    recognised = index.recognised(sha256, 1)
     assert [word.text for word in recognised.boxes] == " ".join(LINES).split()
     assert all(word.sure > DOUBTFUL for word in recognised.boxes)
-    drawer = PageDrawer(path, "a", ReadingMemory(), partial(index.recognised, document.sha256))
-    page = drawer.draw(1, 900)
-    drawer.close()
     picture = Image.frombytes("RGB", (page.width, page.height), page.pixels)
     assert all(ink_at(picture, word) > 0.05 for word in recognised.boxes)
     assert page.width > 1.5 * page.height
@@ -96,23 +102,17 @@ def test_the_words_of_a_line_are_divided_by_blanks_and_chinese_by_its_characters
 
 def test_the_cited_words_of_a_scan_are_marked_on_its_page(tmp_path):
     path = saved(tmp_path, "pdf", made.scan(*LINES))
-    index, document = DocumentIndex(), read_document(path)
-    index.add(document)
-    (passage,) = index.passages(document.sha256)
+    index, sha256, page = read_and_drawn(path, "platform NINE, has")
+    (passage,) = index.passages(sha256)
     assert "read from a picture, 9" in passage.place.label()
-    drawer = PageDrawer(
-        path, path.name, ReadingMemory(), partial(index.recognised, document.sha256)
-    )
-    page = drawer.draw(1, 900, "platform NINE, has")
-    drawer.close()
     pixels = np.frombuffer(page.pixels, np.uint8).reshape(page.height, page.width, 3)
     assert len(page.marks) == 3
     for left, top, width, height in page.marks:
         assert pixels[top : top + height, left : left + width].min() < 128
         assert top > page.height / 3
     assert not page.doubtful
-    index.remove(document.sha256)
-    assert not index.recognised(document.sha256, 1).boxes
+    index.remove(sha256)
+    assert not index.recognised(sha256, 1).boxes
 
 
 def test_words_that_may_be_others_are_doubtful_on_the_page():
@@ -178,16 +178,11 @@ def test_without_the_extra_a_picture_names_what_is_to_be_installed(tmp_path, mon
         write_document(path, BlockWriter("scan.png", list))
 
 
-def test_a_scan_that_the_budget_has_no_room_for_names_the_budget_that_would_do(tmp_path):
-    own_mib = round(tree_mib())
-    with pytest.raises(DocumentNeedsMemory, match=r"Raise the budget to [\d,]+ MiB"):
-        read_document(
-            saved(tmp_path, "png", made.scan(*LINES)), memory=ReadingMemory(lambda: own_mib + 150)
-        )
-
-
 PICTURE = made.png(made.scan("Gate 45 is closed."))
 READ = "Gate 45 is closed."
+
+
+AROUND = [made.word_paragraph(text) for text in ("Before it.", "After it.")]
 
 
 def word_file(folder: Path, body: str, picture: bytes = PICTURE) -> Path:
@@ -255,15 +250,13 @@ def test_pictures_of_open_document_and_of_books_are_read(tmp_path):
 def test_a_picture_without_text_changes_nothing_and_one_that_is_damaged_is_noted(
     tmp_path, picture, note
 ):
-    around = [made.word_paragraph(text) for text in ("Before it.", "After it.")]
-    path = word_file(tmp_path, made.word_picture("p").join(around), picture)
+    path = word_file(tmp_path, made.word_picture("p").join(AROUND), picture)
     assert recognised(path).split("\n") == ["Before it.", *[note] * bool(note), "After it."]
 
 
 def test_a_picture_for_which_the_budget_has_no_room_is_noted_in_the_text_around_it(tmp_path):
-    around = [made.word_paragraph(text) for text in ("Before it.", "After it.")]
     memory, own_mib = ReadingMemory(lambda: own_mib + 150), round(tree_mib())
-    path = word_file(tmp_path, made.word_picture("p").join(around))
+    path = word_file(tmp_path, made.word_picture("p").join(AROUND))
     text = "\n\n".join(block.text for block in read_document(path, memory=memory).blocks)
     assert text == "Before it.\n\n[A picture that was not read.]\n\nAfter it."
     with pytest.raises(DocumentNeedsMemory, match=r"Raise the budget to [\d,]+ MiB"):

@@ -227,17 +227,6 @@ def test_files_that_cannot_be_read_or_written_are_named(store: Store, tmp_path: 
         export_json(store, tmp_path / "no" / "folder.json")
 
 
-def test_pinned_conversations_come_first(store: Store) -> None:
-    first, second = (store.conversations.create().id for _ in range(2))
-    store.conversations.set_pinned([first], True)
-    assert [(i.id, i.pinned) for i in store.conversations.infos()] == [
-        (first, True),
-        (second, False),
-    ]
-    store.conversations.set_pinned([first], False)
-    assert [i.id for i in store.conversations.infos()] == [second, first]
-
-
 def test_an_archive_of_an_unfinished_answer_has_it_stopped(store: Store) -> None:
     key = store.conversations.create().id
     question = store.messages.append_user(key, "q", None)

@@ -27,6 +27,13 @@ def test_the_latest_conversation_comes_first_and_renaming_moves_none(store: Stor
     assert [c.id for c in store.conversations.infos()] == [second, first]
     store.messages.append_user(first, "more", store.messages.path(first)[-1].id)
     assert [c.id for c in store.conversations.infos()] == [first, second]
+    store.conversations.set_pinned([second], True)
+    assert [(c.id, c.pinned) for c in store.conversations.infos()] == [
+        (second, True),
+        (first, False),
+    ]
+    store.conversations.set_pinned([second], False)
+    assert [c.id for c in store.conversations.infos()] == [first, second]
 
 
 def test_a_conversation_is_unread_until_it_was_seen(store: Store) -> None:

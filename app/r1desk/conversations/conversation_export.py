@@ -8,7 +8,6 @@ from typing import TypeVar
 
 import shiboken6
 
-from deepseek_r1.core.atomic_write import write_atomically
 from deepseek_r1.core.errors import R1Error
 from deepseek_r1.core.i18n import tr
 from r1desk.chat.formulas.formula_service import WaitingFormulas
@@ -18,7 +17,7 @@ from r1desk.conversations.html_writer import HtmlWriter
 from r1desk.conversations.pdf_writer import PDF_SUFFIX, PdfWriter
 from r1desk.platform.background_thread import ask_in_background
 from r1desk.store import ChatMessage, StoreWork
-from r1desk.store.errors import ArchiveNotWritten
+from r1desk.store.archive import write_export
 from r1desk.store.store_bridge import StoreBridge
 
 Result = TypeVar("Result")
@@ -89,26 +88,22 @@ class ConversationExport:
             lambda store: [info.id for info in store.conversations.infos()]
         )
 
-        def title_of(key: int) -> str:
-            return self._read(lambda store: store.conversations.get(key).title)
-
-        def messages_of(key: int) -> list[ChatMessage]:
-            return self._read(lambda store: store.messages.path(key))
-
-        writer = self._writer(formulas, title_of(chosen[0]) if len(chosen) == 1 else "")
+        writer = self._writer(formulas, self._title_of(chosen[0]) if len(chosen) == 1 else "")
         try:
             for key in chosen:
-                writer.begin_conversation(title_of(key))
-                for message in messages_of(key):
+                writer.begin_conversation(self._title_of(key))
+                for message in self._messages_of(key):
                     self._write_message(writer, message)
             self._pause()
         finally:
             writer.close()  # a painter must end before the document it draws on goes
-        try:
-            write_atomically(self._file, writer.document())
-        except OSError as problem:
-            detail = problem.strerror or ""
-            raise ArchiveNotWritten(path=str(self._file), detail=detail) from problem
+        write_export(self._file, writer.document())
+
+    def _title_of(self, key: int) -> str:
+        return self._read(lambda store: store.conversations.get(key).title)
+
+    def _messages_of(self, key: int) -> list[ChatMessage]:
+        return self._read(lambda store: store.messages.path(key))
 
     def _read(self, work: StoreWork[Result]) -> Result:
         self._pause()

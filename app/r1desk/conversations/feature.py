@@ -79,8 +79,7 @@ class ConversationsFeature(Feature[ConversationsWindow]):
         self._archives.window = window
         window.sidebar.requested.connect(self.handle)
         window.composer.editor.addActions(window.sidebar.menu.of_open_chat)
-        for left in (window.sidebar.list.chosen, window.sidebar.search.escape_pressed):
-            left.connect(window.composer.setFocus)
+        window.sidebar.list.chosen.connect(window.composer.setFocus)
         window.sidebar.search.textChanged.connect(self._on_search_text)
 
     def start(self) -> None:

@@ -21,7 +21,7 @@ from r1desk.widgets.notice_bar import Level, Notice
 LONGEST = 10  # the model is asked for eight
 _MOST_CHARACTERS = 2_000  # of each of the first messages, where they have to be read
 _TOPIC = "title"
-_SAMPLING = SamplingSettings(temperature=0.0, max_tokens=24, thinking_budget=0)
+_SAMPLING = SamplingSettings(temperature=0.0, max_tokens=96, thinking_budget=0)  # of 80 letters
 _SCHEMA = json.dumps({"type": "string", "minLength": 2, "maxLength": 80})
 
 
@@ -94,12 +94,9 @@ class TitleWriter(QObject):
 
 
 def title_of(text: str) -> str:
-    """The title in a JSON string; of one that was cut all but its last word."""
-    for end in ("", '"'):
-        try:
-            parts = str(json.loads(text + end)).split()
-        except ValueError:
-            continue
-        parts = parts[: -1 if end and len(parts) > 1 else LONGEST]
-        return " ".join(parts).strip(' .。:："“”')
-    return ""
+    """The title in a JSON string, at most `LONGEST` words of it; "" for none."""
+    try:
+        parts = str(json.loads(text)).split()
+    except ValueError:
+        return ""
+    return " ".join(parts[:LONGEST]).strip(' .。:："“”')

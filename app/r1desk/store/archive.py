@@ -3,7 +3,7 @@
 import re
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
-from dataclasses import fields
+from dataclasses import fields, replace
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -35,20 +35,15 @@ class _ArchivePart(BaseModel):
     model_config = ConfigDict(frozen=True, defer_build=True)
 
 
-State = Literal["complete", "stopped", "failed"]
-_STATES: dict[MessageState, State] = {
-    MessageState.COMPLETE: "complete",
-    MessageState.FAILED: "failed",
-}  # one that is being written counts as stopped
-
-
 class ArchivedMessage(_ArchivePart):
     """A message; `parent` is the number of an earlier one, None at the beginning."""
 
     number: Annotated[int, Field(ge=0)]
     parent: int | None = None
     role: Literal[Role.SYSTEM, Role.USER, Role.ASSISTANT]
-    state: State = "complete"
+    state: Literal[MessageState.COMPLETE, MessageState.STOPPED, MessageState.FAILED] = (
+        MessageState.COMPLETE
+    )
     created_at: Seconds = 0.0
     content: str = ""
     thinking: str = ""
@@ -87,7 +82,7 @@ Piece = ConversationBegins | ArchivedMessage | ArchivedConversation
 
 
 # What a message of a document has as a stored one has it.
-_ALIKE = {field.name for field in fields(ChatMessage)} & {*ArchivedMessage.model_fields} - {"state"}
+_ALIKE = {field.name for field in fields(ChatMessage)} & {*ArchivedMessage.model_fields}
 
 
 def archived_conversation(store: Store, conversation_id: int) -> ArchivedConversation:
@@ -109,13 +104,11 @@ def archived_conversation(store: Store, conversation_id: int) -> ArchivedConvers
 
 
 def archived_message(node: ChatMessage) -> ArchivedMessage:
-    """A stored message as a document has it."""
-    return ArchivedMessage(
-        number=node.id,
-        parent=node.parent_id,
-        state=_STATES.get(node.state, "stopped"),
-        **{name: getattr(node, name) for name in _ALIKE},
-    )
+    """A stored message as a document has it; one that is being written counts as stopped."""
+    if node.state is MessageState.STREAMING:
+        node = replace(node, state=MessageState.STOPPED)
+    alike = {name: getattr(node, name) for name in _ALIKE}
+    return ArchivedMessage(number=node.id, parent=node.parent_id, **alike)
 
 
 class ConversationWriter:
@@ -157,7 +150,6 @@ class ConversationWriter:
             id=0,
             conversation_id=conversation_id,
             parent_id=self._new_ids[piece.parent],
-            state=MessageState(piece.state),
             **{name: getattr(piece, name) for name in _ALIKE},
         )
 
@@ -195,7 +187,7 @@ def export_json(store: Store, file: Path, conversation_ids: Sequence[int] = ()) 
         for key in _chosen(store, conversation_ids)
     ]
     start = f'{{"format":"{FORMAT}","version":{VERSION},"conversations":[\n'
-    _write(file, start + ",\n".join(conversations) + "\n]}")
+    write_export(file, (start + ",\n".join(conversations) + "\n]}").encode())
     return len(conversations)
 
 
@@ -205,13 +197,14 @@ def export_markdown(store: Store, file: Path, conversation_ids: Sequence[int] = 
     Raises ArchiveNotWritten.
     """
     conversations = [markdown_of(store, key) for key in _chosen(store, conversation_ids)]
-    _write(file, "\n\n---\n\n".join(conversations) + "\n")
+    write_export(file, ("\n\n---\n\n".join(conversations) + "\n").encode())
     return len(conversations)
 
 
 def export_prompts(store: Store, file: Path) -> None:
     """Write the library of prompts. Raises ArchiveNotWritten."""
-    _write(file, PromptFile(prompts=list(store.prompts.all())).model_dump_json(indent=2))
+    prompts = PromptFile(prompts=list(store.prompts.all()))
+    write_export(file, prompts.model_dump_json(indent=2).encode())
 
 
 def _chosen(store: Store, conversation_ids: Sequence[int]) -> Sequence[int]:
@@ -252,8 +245,9 @@ def _fenced(text: str) -> str:
     return f"{fence}\n{text.rstrip()}\n{fence}"
 
 
-def _write(file: Path, text: str) -> None:
+def write_export(file: Path, data: bytes) -> None:
+    """Write a file in one step. Raises ArchiveNotWritten."""
     try:
-        write_atomically(file, text.encode("utf-8"))
+        write_atomically(file, data)
     except OSError as problem:
         raise ArchiveNotWritten(path=str(file), detail=problem.strerror or "") from problem

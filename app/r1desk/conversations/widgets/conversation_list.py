@@ -1,7 +1,6 @@
 """The list of conversations: opened one at a time, selected and moved several at once."""
 
 from collections.abc import Iterator
-from functools import partial
 
 from PySide6.QtCore import (
     QItemSelectionModel,
@@ -30,7 +29,6 @@ class ConversationList(QTreeView):
 
     # a conversation was chosen for good, by click or Enter, not by walking the list
     chosen = Signal()
-    left_upwards = Signal()  # Up in the first row
     # the row that it is about, and where on the screen it is to open
     menu_wanted = Signal(QModelIndex, QPoint)
 
@@ -38,9 +36,7 @@ class ConversationList(QTreeView):
         super().__init__(headerHidden=True, rootIsDecorated=False, indentation=0)
         self._request = request
         self._revealed: int | None = None  # the open conversation that was scrolled to
-        self.rows = RowModel()
-        self.rows.renamed.connect(self._on_renamed)
-        self.rows.dropped.connect(self._on_dropped)
+        self.rows = RowModel(request)
         self._delegate = RowDelegate(self)
         self.setObjectName("conversations")
         self.setAccessibleName(tr("Chats"))
@@ -57,8 +53,8 @@ class ConversationList(QTreeView):
         self.setAutoExpandDelay(600)  # of a folder that something is held over
         self.clicked.connect(self._on_clicked)
         self.activated.connect(self.choose)
-        self.expanded.connect(partial(self._on_folded, False))
-        self.collapsed.connect(partial(self._on_folded, True))
+        self.expanded.connect(self._on_folded)
+        self.collapsed.connect(self._on_folded)
 
     # ---- what is shown ----------------------------------------------------------------------
 
@@ -194,25 +190,15 @@ class ConversationList(QTreeView):
         if 0 <= place < len(rows):
             self.open_row(rows[place])
 
-    @Slot(tuple, object)
-    def _on_dropped(self, conversations: tuple[int, ...], folder: int | None) -> None:
-        self._request(intents.MoveToFolder(conversations, folder))
-
-    def _on_folded(self, folded: bool, index: QModelIndex) -> None:
+    @Slot(QModelIndex)
+    def _on_folded(self, index: QModelIndex) -> None:
         if (folder := row_of(index).folder_id) is not None:
-            self._request(intents.FoldFolder(folder, folded))
-
-    @Slot(object, str)
-    def _on_renamed(self, row: Row, title: str) -> None:
-        if row.folder_id is not None:
-            self._request(intents.RenameFolder(row.folder_id, title))
-        elif row.conversation_id is not None:
-            self._request(intents.RenameConversation(row.conversation_id, title))
+            self._request(intents.FoldFolder(folder, not self.isExpanded(index)))
 
     # ---- keys and mouse ---------------------------------------------------------------------
 
     def keyPressEvent(self, event: QKeyEvent) -> None:
-        """Leave letters and Escape alone; Up in the first row goes back to the search field."""
+        """Leave letters and Escape alone, and Up in the first row."""
         modifiers = event.modifiers() & ~Qt.KeyboardModifier.ShiftModifier
         printable = event.text().isprintable() and event.text().strip()
         plain = modifiers == Qt.KeyboardModifier.NoModifier
@@ -222,7 +208,7 @@ class ConversationList(QTreeView):
         before = self.currentIndex()
         super().keyPressEvent(event)
         if event.key() == Qt.Key.Key_Up and self.currentIndex() == before:
-            self.left_upwards.emit()
+            event.ignore()
 
     def mousePressEvent(self, event: QMouseEvent) -> None:
         """The right button and the dots at the end of a row are for its menu alone."""
@@ -241,9 +227,6 @@ class ConversationList(QTreeView):
         if self._has_menu(index):
             at = self.viewport().mapToGlobal(self.visualRect(index).bottomLeft())
             self.menu_wanted.emit(index, at if by_keys else event.globalPos())
-
-    def answers_in(self, row: Row) -> bool:
-        return row.conversation_id is not None and row.conversation_id == self.rows.answering
 
     def _has_menu(self, index: QModelIndex) -> bool:
         return row_of(index).conversation_id is not None or row_of(index).folder_id is not None

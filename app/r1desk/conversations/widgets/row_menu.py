@@ -97,8 +97,9 @@ class RowMenu(QObject):
             menu.addAction(self._trash.icon(), tr("Delete for good…"), self._on_trash)
         else:
             if len(self._chosen()) == 1:
-                if self._view.answers_in(row) and row.conversation_id is not None:
-                    stop = intents.StopAnswerIn(row.conversation_id)
+                answering = self._view.rows.answering
+                if answering is not None and row.conversation_id == answering:
+                    stop = intents.StopAnswerIn(answering)
                     self._ask_in(menu, tr("Stop the answer"), stop, "stop")
                 menu.addActions([self._rename, self.name])
             menu.addAction(self._pin)

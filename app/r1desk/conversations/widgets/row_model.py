@@ -20,10 +20,11 @@ from PySide6.QtCore import (
     QObject,
     QPersistentModelIndex,
     Qt,
-    Signal,
 )
 
 from deepseek_r1.core.i18n import N_, tr
+from r1desk.chat.values.intents import Request
+from r1desk.conversations import conversation_intents as intents
 from r1desk.store import ConversationInfo, FolderInfo, SearchHit
 
 Index = QModelIndex | QPersistentModelIndex
@@ -86,12 +87,9 @@ class RowState(Enum):
 class RowModel(QAbstractItemModel):
     """Rows, of which folders have children. Only titles and names can be edited."""
 
-    renamed = Signal(object, str)  # a `Row` and its new title
-    # ids of conversations, and the folder that they fell into, None outside of all
-    dropped = Signal(tuple, object)
-
-    def __init__(self) -> None:
+    def __init__(self, request: Request) -> None:
         super().__init__()
+        self._request = request
         self._rows: list[Row] = []
         self.open: int | None = None  # the conversation on the screen
         self.answering: int | None = None  # the one whose answer is being written
@@ -198,7 +196,10 @@ class RowModel(QAbstractItemModel):
         title, row = str(value).strip(), self._row(index)
         if role != Qt.ItemDataRole.EditRole or not title or row.is_heading:
             return False
-        self.renamed.emit(row, title)
+        if row.folder_id is not None:
+            self._request(intents.RenameFolder(row.folder_id, title))
+        elif row.conversation_id is not None:
+            self._request(intents.RenameConversation(row.conversation_id, title))
         return True
 
     def flags(self, index: Index) -> Qt.ItemFlag:
@@ -217,7 +218,7 @@ class RowModel(QAbstractItemModel):
     ) -> bool:
         ids = bytes(data.data(CONVERSATIONS_MIME).data()).decode().split(",")
         folder = self._row(parent).folder_id if parent.isValid() else None
-        self.dropped.emit(tuple(map(int, ids)), folder)
+        self._request(intents.MoveToFolder(tuple(map(int, ids)), folder))
         return True
 
     def mimeTypes(self) -> list[str]:

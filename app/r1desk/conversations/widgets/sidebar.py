@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from datetime import datetime
 
 from PySide6.QtCore import QEvent, QSignalBlocker, Qt, QTimer, Signal, Slot
-from PySide6.QtGui import QKeyEvent
+from PySide6.QtGui import QKeyEvent, QShortcut
 from PySide6.QtWidgets import (
     QHBoxLayout,
     QLineEdit,
@@ -34,24 +34,6 @@ from r1desk.widgets.text_label import call_with, open_menu_by, text_label, tool_
 SEARCH_DELAY_MS = 150
 
 
-class SearchField(QLineEdit):
-    """A search field; Down goes into the list below it, Escape ends the search."""
-
-    down_pressed = Signal()
-    escape_pressed = Signal()
-
-    def event(self, event: QEvent) -> bool:
-        return takes_escape(event) or super().event(event)
-
-    def keyPressEvent(self, event: QKeyEvent) -> None:
-        if event.key() == Qt.Key.Key_Down:
-            self.down_pressed.emit()
-        elif event.key() == Qt.Key.Key_Escape:
-            self.escape_pressed.emit()
-        else:
-            super().keyPressEvent(event)
-
-
 class Sidebar(QWidget):
     """New chat, search, the list, and a button that shows the trash in it."""
 
@@ -70,7 +52,7 @@ class Sidebar(QWidget):
     def _build(self) -> None:
         self.new_button = QPushButton(icon("plus"), tr("New chat"))
         call_with(self.new_button.clicked, self.requested.emit, intents.NewChat())
-        self.search = SearchField(clearButtonEnabled=True, maxLength=200)
+        self.search = QLineEdit(clearButtonEnabled=True, maxLength=200)
         self.search.setPlaceholderText(tr("Search"))
         self.search.setAccessibleName(tr("Search in titles and messages"))
         self.search.addAction(icon("search"), QLineEdit.ActionPosition.LeadingPosition)
@@ -81,10 +63,9 @@ class Sidebar(QWidget):
         self._search_delay.timeout.connect(self._on_search)
         self.search.textChanged.connect(self._on_search_text)
         self.search.returnPressed.connect(self._on_search_entered)
-        self.search.down_pressed.connect(self._on_search_down)
-        self.search.escape_pressed.connect(self.end_search)
+        down = QShortcut(Qt.Key.Key_Down, self.search, context=Qt.ShortcutContext.WidgetShortcut)
+        down.activated.connect(self._on_search_down)
         self.list = ConversationList(self.requested.emit)
-        self.list.left_upwards.connect(self.focus_search)
         self.menu = RowMenu(self.list, self.requested.emit)
         self.nothing = text_label("", "dim")
         self.nothing.setAlignment(Qt.AlignmentFlag.AlignCenter)
@@ -117,19 +98,24 @@ class Sidebar(QWidget):
         return button
 
     def event(self, event: QEvent) -> bool:
-        """In the trash and what a search found Escape stops nothing that is computed elsewhere."""
+        """In the trash and in a search Escape stops nothing that is computed elsewhere."""
         is_key = event.type() == QEvent.Type.ShortcutOverride
         if is_key and self._is_filtered() and takes_escape(event):
             return True
         return super().event(event)
 
     def _is_filtered(self) -> bool:
-        return self.trash_button.isChecked() or bool(self.search.text())
+        is_searched = self.search.hasFocus() or bool(self.search.text())
+        return is_searched or self.trash_button.isChecked()
 
     def keyPressEvent(self, event: QKeyEvent) -> None:
-        """Escape leaves the trash, and what a search found."""
+        """Escape leaves the trash, and what a search found; from the field one goes on writing."""
         if event.key() == Qt.Key.Key_Escape and self._is_filtered():
             self.end_search()
+            if self.search.hasFocus():
+                self.list.chosen.emit()
+        elif event.key() == Qt.Key.Key_Up and self.list.hasFocus():  # in its first row
+            self.focus_search()
         else:
             super().keyPressEvent(event)
 
