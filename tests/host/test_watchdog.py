@@ -30,19 +30,18 @@ def checks(watch: Watchdog, until: float, last_sign_at, moved_at) -> float | Non
     return None
 
 
-def test_a_silent_process_is_hung_after_ten_seconds_and_a_second_check():
-    verdict = checks(Watchdog(HangLimits(), 0.0), 60, lambda _: 0.0, lambda _: 0.0)
-    assert 11 <= verdict <= 13
-
-
-def test_an_idle_process_without_beats_is_hung_too():
-    verdict = checks(Watchdog(HangLimits(), 0.0), 60, lambda _: 0.0, lambda _: None)
-    assert 11 <= verdict <= 16
-
-
-def test_beats_without_a_moving_loop_are_hung_after_a_minute():
-    verdict = checks(Watchdog(HangLimits(), 0.0), 200, lambda now: now, lambda _: 0.0)
-    assert 61 <= verdict <= 63
+@pytest.mark.parametrize(
+    ("beats", "moved_at", "least_s", "most_s"),
+    [
+        pytest.param(False, 0.0, 11, 13, id="silent: ten seconds and a second check"),
+        pytest.param(False, None, 11, 16, id="idle without beats"),
+        pytest.param(True, 0.0, 61, 63, id="beats without a moving loop: a minute"),
+    ],
+)
+def test_a_process_without_a_sign_is_hung(beats, moved_at, least_s, most_s):
+    watch = Watchdog(HangLimits(), 0.0)
+    verdict = checks(watch, 200, lambda now: now if beats else 0.0, lambda _: moved_at)
+    assert least_s <= verdict <= most_s
 
 
 def test_an_idle_engine_that_beats_is_never_hung():

@@ -244,15 +244,6 @@ class GenerationRunner:
             if self._save_prompts and not isinstance(messages, RawPrompt) and not _to_go_on(stats):
                 _save(engine, messages, (begun.text if begun else "") + collector.text)
 
-    def _prepare(
-        self, messages: Sequence[Message], owner: str, *, compute: bool
-    ) -> Iterator[PrefillProgress]:
-        """Prepare the next turn. A cancel counts from here on."""
-        engine = self._require_engine()
-        self._lock.require_free()
-        engine.reset_cancel()
-        return self._preparing(engine, messages, owner, compute=compute)
-
     def _preparing(
         self, engine: Engine, messages: Sequence[Message], owner: str, *, compute: bool
     ) -> Iterator[PrefillProgress]:

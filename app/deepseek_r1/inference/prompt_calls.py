@@ -326,7 +326,10 @@ class PromptCalls(GenerationRunner):
         messages = as_messages(prompt)
         if isinstance(messages, RawPrompt):
             raise WrongUsage(detail=tr("A raw prompt has no next turn to prepare."))
-        return self._prepare(messages, owner, compute=compute)
+        engine = self._require_engine()
+        self._lock.require_free()
+        engine.reset_cancel()
+        return self._preparing(engine, messages, owner, compute=compute)
 
     def count_tokens(self, messages: Prompt) -> int:
         """Return the length in tokens of the prompt that these messages make, template included."""

@@ -4,44 +4,27 @@ from collections.abc import Callable
 
 import pytest
 
-from deepseek_r1.engine.llama.prefill import (
-    LEAST_TOKENS,
-    TARGET_CALL_S,
-    PrefillChunker,
-    PrefillShare,
+from deepseek_r1.engine.llama.prefill import LEAST_TOKENS, PrefillChunker, PrefillShare
+
+
+@pytest.mark.parametrize(
+    ("micro_batch", "tokens", "seconds", "expected"),
+    [
+        pytest.param(256, 64, 0.2, 256, id="fast"),
+        pytest.param(256, 256, 8.0, 256, id="fast enough"),
+        pytest.param(256, 64, 6.4, 96, id="in ten seconds"),
+        pytest.param(256, 64, 1000.0, 32, id="the slowest gets somewhere"),
+        pytest.param(256, 3, 5.0, 64, id="a few tokens teach nothing"),
+        pytest.param(2048, 64, 0.001, 2048, id="a large micro-batch"),
+        pytest.param(16, 16, 0.001, 16, id="never more than the micro-batch"),
+        pytest.param(16, 16, 100.0, 16, id="nor where it is slow"),
+    ],
 )
-
-
-def chunk_after(tokens: int, seconds: float, micro_batch: int = 256) -> int:
+def test_a_call_is_as_large_as_the_machine_manages_in_time(micro_batch, tokens, seconds, expected):
     pace = PrefillChunker(micro_batch)
+    assert pace.tokens <= micro_batch
     pace.observe(tokens, seconds)
-    return pace.tokens
-
-
-def test_a_fast_machine_gets_whole_micro_batches() -> None:
-    assert chunk_after(64, 0.2) == 256
-    assert chunk_after(256, 8.0) == 256
-
-
-def test_a_slow_machine_gets_calls_that_end_in_time() -> None:
-    chunk = chunk_after(64, 6.4)
-    assert 64 <= chunk < 256
-    assert chunk * 0.1 <= TARGET_CALL_S
-
-
-def test_the_slowest_machine_still_gets_somewhere() -> None:
-    assert chunk_after(64, 1000.0) == 32
-
-
-@pytest.mark.parametrize("micro_batch", [16, 32, 64, 2048])
-def test_never_more_than_the_micro_batch(micro_batch: int) -> None:
-    assert PrefillChunker(micro_batch).tokens <= micro_batch
-    assert chunk_after(64, 0.001, micro_batch) == micro_batch
-    assert chunk_after(16, 100.0, micro_batch) <= micro_batch
-
-
-def test_a_few_tokens_teach_nothing() -> None:
-    assert chunk_after(3, 5.0) == PrefillChunker(256).tokens
+    assert pace.tokens == expected
 
 
 def in_memory(tokens: int) -> float:

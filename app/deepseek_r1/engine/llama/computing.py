@@ -65,8 +65,14 @@ class KvReclaim:
     apply that with their next `apply`.
     """
 
-    def __init__(self, memory: KVMemory, weights: StreamedWeights, request: OpenRequest) -> None:
-        """All of the memory belongs to tokens at first."""
+    def __init__(
+        self, memory: KVMemory, weights: StreamedWeights, request: OpenRequest, log: LibraryLog
+    ) -> None:
+        """All of the memory belongs to tokens at first. `log` has the new context's lines."""
+        if log.flash_attention():  # else the values of all cells are interleaved
+            memory.find_cells()
+        if not memory.bytes_from(0):
+            _log.engine.info("the memory of unused KV cells cannot be reclaimed")
         self._memory, self._weights = memory, weights
         self.cells = memory.cells  # that tokens may use
         self._decode_bytes = decode_compute_bytes(request.header, request.settings, DECODE_ROWS)
@@ -104,22 +110,6 @@ class KvReclaim:
         self._weights.set_reclaimable_memory(
             (self._memory.bytes_from(self.cells) + self._spare_scratch_bytes) / MIB
         )
-
-
-def make_kv_reclaim(
-    memory: KVMemory | None,
-    weights: StreamedWeights | None,
-    request: OpenRequest,
-    log: LibraryLog,
-) -> KvReclaim | None:
-    """Return the `KvReclaim` of a new context; None where there is nothing to reclaim."""
-    if memory is None or weights is None:
-        return None
-    if log.flash_attention():  # else the values of all cells are interleaved
-        memory.find_cells()
-    if not memory.bytes_from(0):
-        _log.engine.info("the memory of unused KV cells cannot be reclaimed")
-    return KvReclaim(memory, weights, request)
 
 
 class Computing:

@@ -21,8 +21,8 @@ from deepseek_r1.engine.llama.binding.library import library
 from deepseek_r1.engine.llama.binding.model import LlamaModel
 from deepseek_r1.engine.llama.computing import (
     Computing,
+    KvReclaim,
     make_kv_memory,
-    make_kv_reclaim,
     make_streamed_weights,
 )
 from deepseek_r1.engine.llama.embedding_model import EmbeddingModel
@@ -127,7 +127,9 @@ class LlamaEngine:
     def _assemble(self, request: OpenRequest, memory: KVMemory | None) -> None:
         """Make what computes with the context."""
         self._measured = self._library.log.buffers_mib()
-        kv_reclaim = make_kv_reclaim(memory, self._weights, request, self._library.log)
+        kv_reclaim = None
+        if memory is not None and self._weights is not None:
+            kv_reclaim = KvReclaim(memory, self._weights, request, self._library.log)
         self._computing = computing = Computing(
             self._context, self._threads, self._draft_memory, self._weights, kv_reclaim
         )

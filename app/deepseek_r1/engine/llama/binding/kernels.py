@@ -8,9 +8,9 @@ and Q4_1, Q5_0, Q5_1 and Q8_0 as well, but not Q1_0. On ARM Q4_K, Q6_K and Q8_0.
 """
 
 import ctypes
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from types import MappingProxyType
-from typing import Any, Final
+from typing import Final
 
 from deepseek_r1.core import log as _log
 from deepseek_r1.core.errors import StreamingUnavailable
@@ -76,12 +76,6 @@ class Kernels:
         self._free(self.user_data)
 
 
-def attention(ggml: Ggml, vector_bits: int) -> Kernels:
-    """Return the attention of a new context. Raises StreamingUnavailable."""
-    name = f"attention {_VERSION}, {vector_bits} bits"
-    return Kernels(ggml, "attention", native().attention_new(vector_bits), name)
-
-
 def mul_mat(
     ggml: Ggml, kernel: MulMatKernel, rows: Mapping[str, tuple[int, int]] = _NONE
 ) -> Kernels:
@@ -109,25 +103,25 @@ def mul_mat(
 
 def make_attention(library: Library, ggml: Ggml | None) -> Kernels | None:
     """Return the attention for a new context; None where llama.cpp computes it."""
-    return _made(attention, library, ggml, attention_vector_bits())
+    if not (bits := attention_vector_bits()):
+        return None
+    name = f"attention {_VERSION}, {bits} bits"
+    try:
+        ggml = ggml or Ggml(library.functions)
+        return Kernels(ggml, "attention", native().attention_new(bits), name)
+    except StreamingUnavailable as error:
+        _log.engine.warning("llama.cpp computes attention itself: %s", error)
+        return None
 
 
 def make_mul_mat(
     library: Library, ggml: Ggml | None, rows: Mapping[str, tuple[int, int]] = _NONE
 ) -> Kernels | None:
     """Return the products for a new context; None where llama.cpp computes them."""
-    kernel = next(iter(supported_kernels(library)), None)
-    return _made(mul_mat, library, ggml, kernel, *([rows] if rows else []))
-
-
-def _made(
-    make: Callable[..., Kernels], library: Library, ggml: Ggml | None, kernel: Any, *further: Any
-) -> Kernels | None:
-    """None where there are no kernels, or llama.cpp's structures are not the expected ones."""
-    if not kernel:
+    if not (kernels := supported_kernels(library)):
         return None
     try:
-        return make(ggml or Ggml(library.functions), kernel, *further)
+        return mul_mat(ggml or Ggml(library.functions), kernels[0], rows)
     except StreamingUnavailable as error:
-        _log.engine.warning("llama.cpp computes %s itself: %s", make.__name__, error)
+        _log.engine.warning("llama.cpp computes products itself: %s", error)
         return None
