@@ -78,17 +78,20 @@ def test_swap_that_cannot_be_read_is_a_note(monkeypatch: pytest.MonkeyPatch) -> 
 
 
 @pytest.mark.parametrize(
-    ("available_mib", "verdict"),
+    ("available_mib", "waiting_percent", "memory", "pressure"),
     [
-        (200, Severity.PROBLEM),
-        (480, Severity.WARNING),
-        (1500, Severity.WARNING),
-        (9000, Severity.OK),
+        (200, 2, Severity.PROBLEM, Severity.OK),
+        (480, 40, Severity.WARNING, Severity.WARNING),
+        (1500, 2, Severity.WARNING, Severity.OK),
+        (9000, 40, Severity.OK, Severity.WARNING),
     ],
 )
-def test_too_little_memory_is_told_by_how_much_is_left(available_mib, verdict) -> None:
-    reading = MemoryReading(total_mib=16_000, available_mib=available_mib)
-    assert computer.memory_finding(reading, budget_mib=2048).verdict is verdict
+def test_short_memory_and_waiting_for_it_are_told(
+    available_mib, waiting_percent, memory, pressure
+) -> None:
+    reading = MemoryReading(16_000, available_mib, some_percent=waiting_percent)
+    assert computer.memory_finding(reading, budget_mib=2048).verdict is memory
+    assert computer.pressure_finding(reading).verdict is pressure
 
 
 def test_the_window_gets_amounts_in_gigabytes(tmp_path: Path) -> None:
@@ -112,13 +115,6 @@ def test_a_native_library_that_does_not_load_is_a_problem(tmp_path, monkeypatch)
     native.cache_clear()
     assert [each.key for each in found] == ["native"]
     assert "Install" in found[0].todo
-
-
-def test_a_system_that_waits_for_memory_is_told() -> None:
-    calm = MemoryReading(total_mib=16_000, available_mib=8000, some_percent=2)
-    short = MemoryReading(total_mib=16_000, available_mib=8000, some_percent=40, full_percent=20)
-    assert computer.pressure_finding(calm).verdict is Severity.OK
-    assert computer.pressure_finding(short).verdict is Severity.WARNING
 
 
 def tree(root: Path, **files: str) -> Path:

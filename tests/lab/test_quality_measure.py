@@ -59,13 +59,6 @@ def test_int8_is_close_and_half_as_large(f16: Path, int8: Path, short_terms: Mea
     assert min(base.decode_tok_s, base.prefill_tok_s) > 0
 
 
-def test_a_model_is_exactly_like_itself(tiny_qwen2: Path, short_terms: MeasurementSettings):
-    base, same = compare(tiny_qwen2, [tiny_qwen2], short_terms, nobody)
-    assert same.divergence is not None
-    assert (same.nll, same.correct) == (base.nll, base.correct)
-    assert (same.divergence.worst, same.divergence.agreement) == (0.0, 1.0)
-
-
 def test_the_margin_is_the_distance_of_the_first_two_choices():
     rows = log_softmax(np.log(np.array([[0.6, 0.3, 0.1], [0.1, 0.45, 0.45]], np.float32)))
     assert margins(rows) == pytest.approx([np.log(2), 0.0], abs=1e-6)

@@ -166,7 +166,6 @@ def _library(package: str, title: str, without: Severity) -> Finding:
 
 
 def _native() -> Iterator[Finding]:
-    """Reports our own native library if it cannot be loaded."""
     try:
         native()
     except EngineStartFailed:

@@ -34,7 +34,6 @@ class _Commands(Group):
         return [each for each in _COMMANDS if each not in wings.ENTRIES or wings.is_here(each)]
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002
-        """Import and return a command, None for an unknown name."""
         if cmd_name not in _COMMANDS:
             return None
         command: click.Command

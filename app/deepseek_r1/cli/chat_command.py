@@ -157,7 +157,6 @@ class _Session:
         note_facts(self._load, self._loaded.facts)
 
     def run(self) -> R1Error | None:
-        """Handle the input until it ends. Returns the last error."""
         if self._lines.terminal:
             console.aside(tr("/help lists the commands, Ctrl-D leaves."), dim=True)
         warned = False

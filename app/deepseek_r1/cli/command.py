@@ -91,7 +91,6 @@ class _Formatter(click.HelpFormatter):
     """Wraps by display width; click counts a Chinese character as one column."""
 
     def write_dl(self, rows: Any, col_max: int = 26, col_spacing: int = 2) -> None:
-        """Write names and descriptions in two columns."""
         rows = list(rows)
         names = min(max((len(name) for name, _ in rows), default=0), col_max) + col_spacing
         columns = max(self.width - names - 2, 10)
@@ -124,7 +123,6 @@ class Command(click.Command):
         return found
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
-        """Parse the arguments after naming the switches' values."""
         return super().parse_args(ctx, with_values_named(self.params, args))
 
 

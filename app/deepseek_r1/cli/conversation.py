@@ -35,7 +35,6 @@ class Conversation:
     documents: DocumentIndex = field(default_factory=DocumentIndex)
 
     def prompt(self) -> list[Message]:
-        """Returns the messages that are sent to the model, the system message first."""
         first = [Message(role=Role.SYSTEM, content=self.system)] if self.system else []
         return first + self.messages
 

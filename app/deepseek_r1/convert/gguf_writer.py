@@ -122,7 +122,6 @@ class Output:
         return None
 
     def discard(self) -> None:
-        """Delete the files of an earlier run."""
         self._journal_path.unlink(missing_ok=True)
         self.part.unlink(missing_ok=True)
 

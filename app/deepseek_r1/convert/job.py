@@ -176,7 +176,6 @@ def _counting(stage: ConversionStage, total: int, on_progress: OnProgress) -> On
 
 
 def _check_readable(output: Output) -> None:
-    """Check that our own strict reader accepts the header."""
     try:
         read_header(output.part)
     except Exception:

@@ -29,7 +29,6 @@ class KeyValue:
     payload: bytes
 
     def packed(self) -> bytes:
-        """The encoded entry of a header."""
         return packed_text(self.key) + self.payload
 
 

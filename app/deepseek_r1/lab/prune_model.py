@@ -160,7 +160,6 @@ def column_lengths(tensor: SourceTensor) -> Floats:
 
 
 def _shortened(tensor: SourceTensor, chosen: npt.NDArray[np.int64]) -> SourceTensor:
-    """Returns the tensor with the chosen rows only."""
 
     def read_rows(first: int, last: int) -> Floats:
         wanted = chosen[first:last]
@@ -175,7 +174,6 @@ def _shortened(tensor: SourceTensor, chosen: npt.NDArray[np.int64]) -> SourceTen
 
 
 def _narrowed(tensor: SourceTensor, chosen: npt.NDArray[np.int64]) -> SourceTensor:
-    """Returns the tensor with the chosen columns only."""
 
     def read_rows(first: int, last: int) -> Floats:
         return np.ascontiguousarray(tensor.read_rows(first, last)[:, chosen])

@@ -191,14 +191,19 @@ def draw(measured: Sequence[Measurement], labels: Sequence[str], path: Path) -> 
 @click.argument("other", type=PATH, help=tr("Another version of the same model."))
 @option("--text", tr("A text of the kind the model will be used for, UTF-8."), PATH, required=True)
 @option("--plot", tr("Write the comparison as a picture, PNG."), PATH)
-@option("--tokens", tr("The most tokens to score."), click.IntRange(min=16), default=MOST_SCORED)
+@option(
+    "--tokens most_scored",
+    tr("The most tokens to score."),
+    click.IntRange(min=16),
+    default=MOST_SCORED,
+)
 @option(
     "--window", tr("Tokens in one window of the text."), click.IntRange(32, 8192), default=WINDOW
 )
 @o.threads_option
 @o.budget_option
 @option(
-    "--disk-limit",
+    "--disk-limit disk_limit_mib",
     tr("The most MiB that temporary files may take."),
     click.IntRange(min=1),
     default=DISK_LIMIT_MIB,
@@ -206,36 +211,19 @@ def draw(measured: Sequence[Measurement], labels: Sequence[str], path: Path) -> 
 @option("--scratch", tr("A folder for temporary files. Default: the system's."), PATH)
 @o.json_option
 def quality(
-    *,
-    base: Path,
-    other: Path,
-    text: Path,
-    plot: Path | None,
-    tokens: int,
-    window: int,
-    threads: int,
-    memory_budget: int,
-    disk_limit: int,
-    scratch: Path | None,
-    as_json: bool,
+    *, base: Path, other: Path, plot: Path | None, memory_budget: int, as_json: bool, **fields: Any
 ) -> None:
+    """Compare. `fields` are those of `MeasurementSettings` with an option of their own."""
     if plot is not None:
         require_plots()
         if not plot.parent.is_dir():
             raise OutputUnwritable(path=str(plot), detail=os.strerror(errno.ENOENT))
-    terms = MeasurementSettings(
-        text=text,
-        memory_budget_mib=memory_budget - int(o.COMMAND_LINE_MIB),
-        window=window,
-        most_scored=tokens,
-        disk_limit_mib=disk_limit,
-        scratch=scratch,
-        threads=threads,
-    )
+    budget_mib = memory_budget - int(o.COMMAND_LINE_MIB)
+    terms = MeasurementSettings(memory_budget_mib=budget_mib, **fields)
     with model_bar() as on_model:
         measured = compare(base, [other], terms, on_model)
     if as_json:
-        console.result_json(quality_report([base, other], measured, text))
+        console.result_json(quality_report([base, other], measured, terms.text))
     else:
         show(measured, [base.name, other.name])
     if plot is not None:

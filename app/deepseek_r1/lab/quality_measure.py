@@ -142,7 +142,6 @@ class _Scores:
         self._margins: list[Floats] = []
 
     def add(self, logits: Floats, following: npt.NDArray[np.int64]) -> None:
-        """Add positions with the tokens that follow them."""
         rows = log_softmax(logits)
         self._nll.append(-rows[np.arange(len(rows)), following])
         self._correct.append(rows.argmax(1) == following)

@@ -152,7 +152,6 @@ class ServerLoad:
             self._ask(f"User {number}, question {turn}. ", times)
 
     def _ask(self, question: str, times: LoadTimes) -> None:
-        """Send a request and record its times."""
         try:
             first_s, total_s, tokens = self._answer(question)
         except (httpx2.HTTPError, ValueError, LookupError):

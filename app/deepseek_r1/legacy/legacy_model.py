@@ -252,7 +252,6 @@ class LegacyModelProcess:
         return bytes.fromhex(text), bool(is_end)
 
     def _call(self, method: Any, *arguments: Any, on_wait: Any = lambda _waited_s: None) -> Any:
-        """Send a request and wait for its result."""
         if not self._child.running:
             raise EngineDied(how="", detail=tr("It left no message."))
         call = LegacyCall(method=method, arguments=list(arguments))

@@ -35,7 +35,6 @@ class FairQueue:
 
     @property
     def full(self) -> bool:
-        """Whether another request would be refused."""
         return self.running >= self._places and self.waiting >= self._max_waiting
 
     @asynccontextmanager

@@ -71,7 +71,6 @@ class AnswerService:
 
     @property
     def served_name(self) -> str:
-        """The model's name for clients."""
         return self.engine.served_name or self.options.served_name
 
     def require_ready(self) -> None:

@@ -124,7 +124,6 @@ class ChatRequest(SamplingFields):
         return "`tools` were ignored: this server's models call no tools." if offered else ""
 
     def refuse_unsupported(self) -> None:
-        """Raise ApiError for a field that cannot be honoured."""
         if self.tools and self.tool_choice not in (None, "auto", "none"):
             raise not_supported("tool_choice", "the model calls no tools")
         if self.functions:

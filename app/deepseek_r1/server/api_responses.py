@@ -119,12 +119,10 @@ class ResponseHead:
         }
 
     def end(self, stats: Sequence[GenerationStats]) -> dict[str, Any]:
-        """Return the fields that follow all answers."""
         return {"usage": _usage(stats, self.n), "timings": _timings(stats[-1]), **self.warned}
 
     @property
     def warned(self) -> dict[str, str]:
-        """The field with the warning, where there is one."""
         return {"warning": self.warning} if self.warning else {}
 
 

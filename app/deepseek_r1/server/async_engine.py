@@ -75,11 +75,9 @@ class AsyncEngine:
 
     @property
     def heartbeat(self) -> Heartbeat | None:
-        """The engine's last sign of life."""
         return self._requests.heartbeat
 
     def want_model(self) -> None:
-        """Report that a request found no model."""
         if self._on_model_wanted is not None:
             self._on_model_wanted()
 

@@ -299,12 +299,10 @@ class _WaitingModel:
         self._engine, self._loop = engine, loop
 
     def count_tokens(self, text: str) -> int:
-        """The tokens of a text."""
         counting = self._engine.tokenize(text, special=False)
         return len(asyncio.run_coroutine_threadsafe(counting, self._loop).result())
 
     def similarities(self, question: str, passages: tuple[str, ...]) -> Sequence[float]:
-        """The similarity of each passage to a question."""
         comparing = self._engine.similarities(question, passages)
         return asyncio.run_coroutine_threadsafe(comparing, self._loop).result()
 

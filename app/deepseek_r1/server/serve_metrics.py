@@ -49,7 +49,6 @@ class ServeMetrics:
         self._total = histogram("e2e_request_latency_seconds", "From request to end.", _REQUEST_S)
 
     def _add_gauges(self, engine: AsyncEngine, queue: FairQueue) -> None:
-        """Add what is read whenever the metrics are collected."""
 
         def gauge(name: str, text: str, read: Callable[[], float]) -> None:
             Gauge(PREFIX + name, text, registry=self._registry).set_function(read)
@@ -78,7 +77,6 @@ class ServeMetrics:
         return generate_latest(self._registry)
 
     def failed(self, code: str) -> None:
-        """Count a request that ended with an error."""
         self._failed.labels(code).inc()
 
     def timer(self) -> Callable[[Event], None]:

@@ -132,7 +132,6 @@ class ServingController(QObject):
             self._set(replace(self.state, key=self._preferences.serving_key))
 
     def close(self) -> None:
-        """End the server; no process is left."""
         if self._process is not None:
             self._process.close()
             self._process = None

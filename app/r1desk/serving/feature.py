@@ -36,7 +36,6 @@ class ServingPresenter(Presenter):
 
     @Slot()
     def open(self) -> None:
-        """Show the dialog, or bring it to the front."""
         if self._dialog is None:
             self._dialog = dialog = ServingDialog(self._window)
             dialog.switch.clicked.connect(self._on_switched)
@@ -95,12 +94,10 @@ class ServingFeature(Feature[ServingWindow]):
         self.controller = ServingController(services, models, self)
 
     def attach(self, window: ServingWindow) -> None:
-        """Show the button in this window."""
         button = window.serving_button
         presenter = ServingPresenter(window, button, self.controller, self._models)
         window.serving_action.triggered.connect(presenter.open)
         self.presenters = [presenter]
 
     def close(self) -> None:
-        """End the server."""
         self.controller.close()

@@ -77,7 +77,6 @@ class ServedAnswer(QObject):
         self.deleteLater()
 
     def _fields(self) -> dict[str, object]:
-        """The fields of the request, or of its continuation."""
         wanted, stats = self._wanted, self._stats
         fields: dict[str, object] = {
             "messages": wanted.messages,

@@ -55,5 +55,4 @@ class ServingState:
 
     @property
     def wanted(self) -> bool:
-        """Whether the switch is on."""
         return self.phase in (ServingPhase.STARTING, ServingPhase.ON)

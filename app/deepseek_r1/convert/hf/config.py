@@ -80,7 +80,6 @@ class Config:
         self._values, self.path = values, path
 
     def damaged(self, detail: str) -> SourceDamaged:
-        """Returns the error for an invalid value."""
         return SourceDamaged(path=str(self.path), detail=detail)
 
     def __contains__(self, key: str) -> bool:
@@ -110,7 +109,6 @@ class Config:
         return value
 
     def text(self, key: str) -> str:
-        """Returns a short string, an empty one if it is missing or null."""
         value = self._given(key, "")
         if not isinstance(value, str) or len(value) > 1000:
             raise self._wrong(key, value)
@@ -124,7 +122,6 @@ class Config:
         return default if value is None else value
 
     def part(self, key: str) -> Config:
-        """Returns a nested object, an empty one if it is missing or null."""
         value = self._values.get(key)
         if value is not None and not isinstance(value, dict):
             raise self._wrong(key, value)
@@ -144,7 +141,6 @@ class Config:
             raise self.unknown(key, value)
 
     def unknown(self, key: str, value: object) -> FeatureUnknown:
-        """Returns the error for a value that the engine cannot compute."""
         shown = str(value)[:60]
         detail = tr("The engine cannot compute {key} = {value}.", key=key, value=shown)
         return FeatureUnknown(detail=detail)

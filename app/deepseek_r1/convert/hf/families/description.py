@@ -75,7 +75,6 @@ class SourceLayer:
     def feed_forward(
         self, width: int, channels: int, *, theirs: str = "mlp", ours: str = ""
     ) -> Iterator[SourceTensor]:
-        """Yields a gated feed-forward network."""
         for name, shape in _gated(width, channels).items():
             yield from self.with_bias(f"ffn_{name}{ours}", f"{theirs}.{name}_proj", *shape)
 
