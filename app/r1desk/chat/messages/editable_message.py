@@ -168,11 +168,12 @@ class Footer(FittedWidget):
 
 
 class MessageTools(NamedTuple):
-    """The style, the slicer and the way to ask that the widgets of all messages share."""
+    """Style, slicer, way to ask and unfolded thinking, which all messages share."""
 
     style: TextStyle
     slicer: Slicer
     request: Request
+    open_thinking: set[int]  # the messages whose thinking the user has unfolded
 
 
 class EditableMessage(QWidget):
@@ -183,7 +184,8 @@ class EditableMessage(QWidget):
     def __init__(self, message: ChatMessage, tools: MessageTools, parent: QWidget) -> None:
         super().__init__(parent)
         self._message, self._is_last = message, False
-        self._style, self._slicer, self._request = tools
+        self._tools = tools
+        self._style, self._slicer, self._request, _ = tools
         self.editor: MessageEditor | None = None
         self._footer: Footer | None = None
 

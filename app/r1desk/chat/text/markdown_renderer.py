@@ -8,7 +8,7 @@ import re
 from collections.abc import Callable, Sequence
 
 from markdown_it.token import Token
-from PySide6.QtCore import QObject, Qt, Signal
+from PySide6.QtCore import Qt
 from PySide6.QtGui import (
     QBrush,
     QFont,
@@ -44,13 +44,10 @@ _ALIGNMENTS = {
 _FIXED = QTextBlockFormat.LineHeightTypes.FixedHeight.value
 
 
-class MarkdownRenderer(QObject):
+class MarkdownRenderer:
     """Appends blocks to one document."""
 
-    formulas_changed = Signal()  # formulas took the place of their sources; the height may differ
-
     def __init__(self, document: QTextDocument, style: TextStyle) -> None:
-        super().__init__(document)
         self._document, self._style = document, style
         self._cursor = QTextCursor(document)
         self._fresh = True  # the current block is empty and waits to be used
@@ -62,7 +59,6 @@ class MarkdownRenderer(QObject):
         self.formulas: FormulaObjects | None = None
         if style.formulas is not None:
             self.formulas = FormulaObjects(document, style, style.formulas)
-            self.formulas.changed.connect(self.formulas_changed)
         self.inline = InlineRenderer(document, style, self.formulas)
         self._blocks: dict[str, Callable[[Token], None]] = {
             "heading_open": self._open_heading,

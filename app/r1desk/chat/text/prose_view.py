@@ -61,7 +61,8 @@ class ProseView(MessageTextBox, QTextBrowser):
         if scrolls:
             wrap_at_spaces(self.document())
         self._renderer = MarkdownRenderer(self.document(), style)
-        self._renderer.formulas_changed.connect(self._on_formulas_changed)
+        if self._renderer.formulas:
+            self._renderer.formulas.changed.connect(self._on_formulas_changed)
 
     @property
     def filled(self) -> int:
