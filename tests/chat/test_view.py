@@ -254,14 +254,13 @@ def test_a_huge_message_is_folded_and_shows_at_once(text: str, view: ChatView, s
     assert len(text_of(view.view(1))) < 5_000
 
 
-@pytest.mark.parametrize(("lines", "offer"), [(6_000, "characters"), (60, "Show all 60 lines")])
-def test_a_folded_message_unfolds_to_the_exact_text(view, settled, show, lines, offer):
+@pytest.mark.parametrize("lines", [6_000, 60])
+def test_a_folded_message_unfolds_to_the_exact_text(view, settled, show, lines):
     text = "\n".join(f"line {n}" for n in range(lines))
     show([user(1, text)])
     assert view.view(1).more
     assert text_of(view.view(1)).splitlines()[-1] == "line 11"
     more = next(b for b in view.view(1).findChildren(QToolButton) if "Show all" in b.text())
-    assert offer in more.text()
     more.click()
     settled(view)
     assert text_of(view.view(1)) == text
