@@ -155,19 +155,15 @@ def test_reading_progress_is_told_until_the_first_word(view: ChatView, qtbot: Qt
     qtbot.waitUntil(lambda: view.view(50)._status is None)
 
 
-def test_a_branch_with_an_answer_under_way_streams_on(view: ChatView, qtbot: QtBot) -> None:
+def test_an_answer_under_way_streams_on_and_words_for_another_are_ignored(view, drawn) -> None:
     view.show_branch([user(1, "hi"), answer(2, "so far ", state="streaming")])
-    view.stream(2, AnswerDelta(text="and on"))
-    qtbot.waitUntil(lambda: text_of(view.view(2).body) == "so far and on")
-
-
-def test_words_for_an_answer_that_is_not_shown_are_ignored(view: ChatView, drawn: Settled) -> None:
-    view.show_branch([user(1, "hi")])
     view.stream(77, AnswerDelta(text="lost"))
     view.stream(77, ThinkingDelta(text="lost"))
     view.stream(77, ThinkingFinished(seconds=1.0))
+    view.stream(2, AnswerDelta(text="and on"))
     drawn(view)
-    assert [(message.id, message.content) for message in view.messages] == [(1, "hi")]
+    assert [(m.id, m.content) for m in view.messages] == [(1, "hi"), (2, "so far and on")]
+    assert text_of(view.view(2).body) == "so far and on"
 
 
 # ---- thinking

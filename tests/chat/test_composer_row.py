@@ -16,21 +16,16 @@ from r1desk.chat.values.prompt import PromptSize
 
 
 @pytest.fixture
-def parent(qtbot: QtBot) -> Iterator[QWidget]:
+def composer(qtbot: QtBot) -> Iterator[Composer]:
     parent = QWidget()
     qtbot.addWidget(parent)
-    yield parent
+    yield Composer(parent)
     parent.close()
 
 
 @pytest.fixture
-def composer(parent: QWidget) -> Composer:
-    return Composer(parent)
-
-
-@pytest.fixture
-def button(parent: QWidget) -> TemplateButton:
-    return TemplateButton(parent)
+def button(composer: Composer) -> TemplateButton:
+    return composer.template
 
 
 def test_a_quarter_of_the_context_and_no_more_than_the_answer_is_kept_free() -> None:
@@ -44,15 +39,24 @@ def test_a_message_fits_with_what_is_kept_free() -> None:
     assert not PromptSize(text=101, history=668, reserve=256, context=1024).fits
 
 
-def test_the_row_shows_what_is_in_use_and_what_is_too_much(composer: Composer) -> None:
+@pytest.mark.parametrize(
+    ("history", "exact", "context", "shown"),
+    [
+        (3_000, True, 8_192, "4,200 of 8,192 tokens"),
+        (3_000, False, 8_192, "≈ 4,200 of 8,192 tokens"),
+        (7_000, True, 8_192, "1,032 tokens too long for the context of 8,192"),
+        (1_000, True, 4_096, "2,200 of 4,096 tokens"),
+        (1_100, True, 4_096, "2,300 of 4,096 tokens · nearly full"),  # from four fifths on
+    ],
+)
+def test_the_row_shows_what_is_in_use_and_what_is_too_much(
+    composer, history, exact, context, shown
+):
     height, bar = composer.sizeHint().height(), composer.size_button
-    bar.show_size(PromptSize(text=1200, history=3000, reserve=1024, context=8192))
-    assert bar.accessibleName() == "4,200 of 8,192 tokens"
-    assert "Message: 1,200 tokens" in bar.accessibleDescription()
-    bar.show_size(PromptSize(text=1200, history=3000, reserve=1024, context=8192, exact=False))
-    assert bar.accessibleName() == "≈ 4,200 of 8,192 tokens"
-    bar.show_size(PromptSize(text=1200, history=7000, reserve=1024, context=8192))
-    assert bar.accessibleName() == "1,032 tokens too long for the context of 8,192"
+    size = PromptSize(text=1_200, history=history, reserve=1_024, context=context, exact=exact)
+    bar.show_size(size)
+    assert bar.accessibleName() == shown
+    assert "1,200 tokens" in bar.accessibleDescription()
     bar.show_size(None)
     assert bar.accessibleName() == "Context"
     assert not bar.isEnabled()  # Tab does not stop at nothing
@@ -71,14 +75,6 @@ def test_thinking_template_and_tokens_are_one_row_inside_the_box(composer, width
     for part in row:
         assert part.y() > below
         assert composer.box().contains(part.geometry().toRectF())
-
-
-def test_from_four_fifths_on_the_row_warns(composer: Composer) -> None:
-    bar = composer.size_button
-    bar.show_size(PromptSize(text=0, history=2200, reserve=1024, context=4096))
-    assert bar.accessibleName() == "2,200 of 4,096 tokens"
-    bar.show_size(PromptSize(text=0, history=2300, reserve=1024, context=4096))
-    assert bar.accessibleName() == "2,300 of 4,096 tokens · nearly full"
 
 
 def test_thinking_is_offered_with_its_time(qtbot: QtBot, composer: Composer) -> None:

@@ -1,5 +1,6 @@
 """Drawing takes its small share of the processor, whatever one draw costs."""
 
+import time
 from collections.abc import Iterator
 
 import pytest
@@ -16,10 +17,11 @@ def clock_of(cost_s: float) -> Iterator[float]:
         now += cost_s
 
 
-def after_draws(qtbot, cost_s: float, draws: int) -> int:
+def after_draws(qtbot, monkeypatch, cost_s: float, draws: int) -> int:
     ticks = clock_of(cost_s)
+    monkeypatch.setattr(time, "thread_time", lambda: next(ticks))
     parent = QObject()
-    pace = DrawThrottle(parent, clock=lambda: next(ticks))
+    pace = DrawThrottle(parent)
     done: list[int] = []
     pace.due.connect(lambda: done.append(1))
     pace.start()
@@ -31,8 +33,10 @@ def after_draws(qtbot, cost_s: float, draws: int) -> int:
 @pytest.mark.parametrize(
     ("cost_s", "least", "most"), [(0.001, FASTEST_MS, FASTEST_MS), (0.050, 101, SLOWEST_MS)]
 )
-def test_dear_drawing_is_rarer_but_text_still_flows(qtbot, cost_s, least, most) -> None:
-    assert least <= after_draws(qtbot, cost_s, 8) <= most
+def test_dear_drawing_is_rarer_but_text_still_flows(
+    qtbot, monkeypatch, cost_s, least, most
+) -> None:
+    assert least <= after_draws(qtbot, monkeypatch, cost_s, 8) <= most
 
 
 def test_nothing_is_drawn_once_there_is_nothing_to_draw(qtbot) -> None:

@@ -29,14 +29,8 @@ from r1desk.widgets.layouts import discard
 class AnswerView(EditableMessage):
     """All of an answer, also while it is being written."""
 
-    def __init__(
-        self, message: ChatMessage, tools: MessageTools, parent: QWidget, open_thinking: set[int]
-    ) -> None:
-        """`open_thinking`: the messages whose thinking is unfolded. It is kept here for the next
-        widget of this message.
-        """
+    def __init__(self, message: ChatMessage, tools: MessageTools, parent: QWidget) -> None:
         super().__init__(message, tools, parent)
-        self._open_thinking = open_thinking
         self._context_options: ContextOptions | None = None
         self.ways: AnswerBox | WaysRow | None = None
         self.thinking: ThinkingBox | None = None
@@ -135,21 +129,10 @@ class AnswerView(EditableMessage):
 
     def _thinking_box(self) -> ThinkingBox:
         if self.thinking is None:
-            is_open = self._message.id in self._open_thinking
-            self.thinking = ThinkingBox(
-                self._style, self._slicer, self._request, self, is_open=is_open
-            )
-            self.thinking.opened.connect(self._on_thinking_opened)
+            self.thinking = ThinkingBox(self._message.id, self._tools, self)
             self.thinking.grown.connect(self.grown)
             self.thinking.show()
         return self.thinking
-
-    @Slot(bool)
-    def _on_thinking_opened(self, opened: bool) -> None:
-        if opened:
-            self._open_thinking.add(self._message.id)
-        else:
-            self._open_thinking.discard(self._message.id)
 
     def _remove_status(self) -> None:
         discard(self._status)

@@ -19,7 +19,7 @@ from PySide6.QtWidgets import (
 from deepseek_r1.core.i18n import tr
 from r1desk.chat.messages.stats_line import stats_details, stats_line
 from r1desk.chat.text import display_text as fit
-from r1desk.chat.text.buttons import copy_button, icon_button
+from r1desk.chat.text.buttons import copy_by, icon_button
 from r1desk.chat.text.editor import MessageEditor
 from r1desk.chat.text.message_selection import select_all, selected_text, text_boxes
 from r1desk.chat.text.text_style import TextStyle
@@ -108,7 +108,8 @@ class Footer(FittedWidget):
         self._message, self._style, self._request = message, style, request
         self.veil = QGraphicsOpacityEffect(self, opacity=0.0)
         self.setGraphicsEffect(self.veil)
-        copy = copy_button(tr("Copy"), lambda: message.content, self)
+        copy = icon_button("copy", tr("Copy"), self)
+        call_with(copy.clicked, copy_by, copy, message.content)
         row = filled(QHBoxLayout(self), copy, spacing=2)
         self.edit_button: QToolButton | None = None
         if message.is_answer:
@@ -168,11 +169,12 @@ class Footer(FittedWidget):
 
 
 class MessageTools(NamedTuple):
-    """The style, the slicer and the way to ask that the widgets of all messages share."""
+    """Style, slicer, way to ask and unfolded thinking, which all messages share."""
 
     style: TextStyle
     slicer: Slicer
     request: Request
+    open_thinking: set[int]  # the messages whose thinking the user has unfolded
 
 
 class EditableMessage(QWidget):
@@ -183,7 +185,8 @@ class EditableMessage(QWidget):
     def __init__(self, message: ChatMessage, tools: MessageTools, parent: QWidget) -> None:
         super().__init__(parent)
         self._message, self._is_last = message, False
-        self._style, self._slicer, self._request = tools
+        self._tools = tools
+        self._style, self._slicer, self._request, _ = tools
         self.editor: MessageEditor | None = None
         self._footer: Footer | None = None
 

@@ -1,7 +1,6 @@
 """The numbers of an answer as text: while its prompt is read, and under it."""
 
 import time
-from collections.abc import Callable
 
 from deepseek_r1.core.events import FinishReason, GenerationStats, ModelLoaded
 from deepseek_r1.core.i18n import N_, tr, trn
@@ -100,15 +99,14 @@ def reading_line(done: int, total: int, cached: int, left_s: float | None = None
 class ReadingEstimate:
     """Estimates when the prompt is read, from the rate so far; one answer at a time."""
 
-    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
-        self._clock = clock
+    def __init__(self) -> None:
         self._message: int | None = None
         self._first_done = 0
         self._started = 0.0
 
     def seconds_left(self, message_id: int, done: int, total: int) -> float | None:
         """Seconds until `total` tokens are read; None while that is not known."""
-        now = self._clock()
+        now = time.monotonic()
         if message_id != self._message or done < self._first_done:
             self._message, self._first_done, self._started = message_id, done, now
             return None

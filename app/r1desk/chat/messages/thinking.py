@@ -11,13 +11,13 @@ from PySide6.QtWidgets import QHBoxLayout, QPushButton, QWidget
 
 from deepseek_r1.core.events import ThinkingEnd
 from deepseek_r1.core.i18n import N_, tr
+from r1desk.chat.messages.editable_message import MessageTools
 from r1desk.chat.text import display_text as fit
 from r1desk.chat.text.buttons import BUTTON_INSET_EM, text_button
 from r1desk.chat.text.markdown_view import MarkdownView
-from r1desk.chat.text.text_style import ASIDE_SCALE, TextStyle
-from r1desk.chat.text.time_slicer import Slicer
+from r1desk.chat.text.text_style import ASIDE_SCALE
 from r1desk.chat.values.duration import duration_text
-from r1desk.chat.values.intents import AnswerNow, OpenLink, Request
+from r1desk.chat.values.intents import AnswerNow, OpenLink
 from r1desk.theme.icons import icon
 from r1desk.widgets.layouts import FittedWidget, discard, filled
 from r1desk.widgets.text_label import ElidedLabel
@@ -44,24 +44,15 @@ class ThinkingBox(QWidget):
     """A header button; below it, when open, the thinking in smaller and dimmer text."""
 
     grown = Signal()  # the height may have changed
-    opened = Signal(bool)  # whether the user wants to see the thinking
 
-    def __init__(
-        self,
-        style: TextStyle,
-        slicer: Slicer,
-        request: Request,
-        parent: QWidget,
-        *,
-        is_open: bool = False,
-    ) -> None:
+    def __init__(self, message_id: int, tools: MessageTools, parent: QWidget) -> None:
         super().__init__(parent)
-        self._style, self._slicer, self._request = style, slicer, request
+        self._style, self._slicer, self._request, self._opened = tools
+        self._message_id, style = message_id, tools.style
         self._body: MarkdownView | None = None
         self._seconds = 0.0
         self._end: ThinkingEnd | None = None
         self._since: float | None = None
-        self.is_open = is_open
         self.text = ""
         self._row = FittedWidget(self)
         self.header = text_button("brain", "", self._row)
@@ -84,6 +75,11 @@ class ThinkingBox(QWidget):
         self._timer = QTimer(self, interval=_TICK_MS)
         self._timer.timeout.connect(self._name_header)
         self._name_header()
+
+    @property
+    def is_open(self) -> bool:
+        """Whether the user wants to see it, also in the next widget of this message."""
+        return self._message_id in self._opened
 
     def load(
         self, text: str, seconds: float, end: ThinkingEnd | None = None, *, final: bool = True
@@ -160,11 +156,10 @@ class ThinkingBox(QWidget):
 
     @Slot()
     def _on_clicked(self) -> None:
-        self.is_open = not self.is_open
+        self._opened ^= {self._message_id}
         self._show_last_line()
         self._name_header()
         self._show_body(final=self._since is None)
-        self.opened.emit(self.is_open)
 
     def _show_body(self, *, final: bool) -> None:
         if self.is_open and self._body is None:

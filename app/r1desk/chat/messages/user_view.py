@@ -71,7 +71,8 @@ class UserView(EditableMessage):
             )
         beginning = folded_text(content)
         if len(beginning) < len(content):
-            self.more = text_button("chevron-down", _unfold_label(content), self)
+            label = tr("Show all {count} characters", count=f"{len(content):,}")
+            self.more = text_button("chevron-down", label, self)
             self.more.clicked.connect(self.unfold)
         self.body = MarkdownView(self._style, self._slicer, self, TypedSplitter())
         self.body.grown.connect(self.grown)
@@ -164,9 +165,3 @@ def folded_text(content: str) -> str:
     if len(content) <= FOLD_OVER and content.count("\n") < FOLD_OVER_LINES:
         return content
     return "".join(content[:_FOLDED].splitlines(keepends=True)[:_FOLDED_LINES])
-
-
-def _unfold_label(content: str) -> str:
-    if content.count("\n") >= FOLD_OVER_LINES and len(content) <= FOLD_OVER:
-        return tr("Show all {count} lines", count=f"{len(content.splitlines()):,}")
-    return tr("Show all {count} characters", count=f"{len(content):,}")

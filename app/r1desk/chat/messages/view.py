@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import PurePath
 
-from PySide6.QtCore import QEvent, QSize, Qt, Signal, Slot
+from PySide6.QtCore import QEvent, Qt, Signal, Slot
 from PySide6.QtGui import QPainter, QPaintEvent
 from PySide6.QtWidgets import (
     QFrame,
@@ -75,13 +75,6 @@ class InstructionsChip(QFrame):
         self.setToolTip(fit.plain_tooltip(text[: 10 * MAX_CHARACTERS]))
         self.setVisible(bool(line))
 
-    def sizeHint(self) -> QSize:
-        """As wide as the line, and no wider than its parent has room for."""
-        hint = super().sizeHint()
-        parent = self.parentWidget()
-        most = parent.width() - 32 if parent is not None else hint.width()
-        return QSize(min(hint.width(), most), hint.height())
-
 
 class ChatView(QWidget):
     """Shows messages; it changes nothing by itself."""
@@ -110,7 +103,10 @@ class ChatView(QWidget):
         self.find_bar.text_changed.connect(self._on_find_text)
         call_with(self.find_bar.closed, self.requested.emit, ReturnToComposer())
         column = filled(QVBoxLayout(self), self.find_bar, spacing=0)
-        column.addWidget(self.instructions, 0, Qt.AlignmentFlag.AlignHCenter)
+        row = put_inside(column, QHBoxLayout())
+        row.addStretch()
+        row.addWidget(self.instructions)
+        row.addStretch()
         self._offered_model = ""
         self._model_offer = QPushButton(icon("refresh"), "", self)
         self._model_offer.clicked.connect(self._on_offer)
@@ -307,10 +303,10 @@ class ChatView(QWidget):
 
     def _build(self, message_id: int, parent: QWidget) -> MessageView:
         message = self._messages[message_id]
-        tools = MessageTools(self._style, self._slicer, self.requested.emit)
+        tools = MessageTools(self._style, self._slicer, self.requested.emit, self._open_thinking)
         view: MessageView
         if message.is_answer:
-            view = AnswerView(message, tools, parent, self._open_thinking)
+            view = AnswerView(message, tools, parent)
             options = self._context_options
             if options is not None and options.message_id == message_id:
                 view.show_context_options(options)

@@ -17,7 +17,7 @@ from r1desk.chat.values.prompt import tokens_of
 from r1desk.store import Attachment
 from r1desk.theme.icons import icon
 from r1desk.widgets.layouts import discard, filled
-from r1desk.widgets.text_label import Action, open_menu_by
+from r1desk.widgets.text_label import Action, call_with, open_menu_by
 
 _NAME_CHARACTERS = 40
 _RADIUS = 9
@@ -40,7 +40,7 @@ class ChipButton:
 
     icon: str
     label: str
-    act: Action = field(default=lambda: None, compare=False)
+    act: Action | None = field(default=None, compare=False)
     choices: tuple[ChipChoice, ...] = field(default=(), compare=False)
 
 
@@ -101,10 +101,14 @@ class AttachmentChip(QWidget):
                 menu.aboutToShow.connect(partial(self._fill_menu, menu, at))
                 open_menu_by(button, menu)
             else:
-                button.clicked.connect(lambda _checked, at=at: self.chip.buttons[at].act())
+                call_with(button.clicked, self._act, at)
             row.addWidget(button)
             self.buttons.append(button)
         self.show_chip(chip)
+
+    def _act(self, at: int) -> None:
+        if (act := self.chip.buttons[at].act) is not None:
+            act()
 
     @Slot()
     def _on_clicked(self) -> None:

@@ -1,6 +1,6 @@
 """The small buttons of the chat."""
 
-from collections.abc import Callable
+from functools import partial
 
 from PySide6.QtCore import QSize, Qt, QTimer
 from PySide6.QtGui import QGuiApplication, QResizeEvent
@@ -37,22 +37,17 @@ def text_button(name: str, text: str, parent: QWidget) -> QToolButton:
     return button
 
 
-def copy_button(label: str, text: Callable[[], str], parent: QWidget) -> QToolButton:
-    """A button that copies `text()`, and shows for a moment that it did."""
-    button = icon_button("copy", label, parent)
+def copy_by(button: QToolButton, text: str) -> None:
+    """Copy a text, which the button that was clicked shows for a moment."""
+    QGuiApplication.clipboard().setText(fit.clipped(text))
+    button.setIcon(icon("check", "success"))
+    button.setToolTip(tr("Copied"))
+    QTimer.singleShot(_COPIED_MS, button, partial(_rest, button))
 
-    def rest() -> None:
-        button.setIcon(icon("copy", "text_dim"))
-        button.setToolTip(label)
 
-    def copy() -> None:
-        QGuiApplication.clipboard().setText(fit.clipped(text()))
-        button.setIcon(icon("check", "success"))
-        button.setToolTip(tr("Copied"))
-        QTimer.singleShot(_COPIED_MS, button, rest)
-
-    button.clicked.connect(copy)
-    return button
+def _rest(button: QToolButton) -> None:
+    button.setIcon(icon("copy", "text_dim"))
+    button.setToolTip(button.accessibleName())
 
 
 class RoundButton(QToolButton):

@@ -3,7 +3,7 @@
 import math
 from collections.abc import Iterator
 
-from PySide6.QtCore import QMimeData, QPointF, QRectF
+from PySide6.QtCore import QMimeData, QPointF, QRectF, Slot
 from PySide6.QtGui import (
     QBrush,
     QPainter,
@@ -15,11 +15,11 @@ from PySide6.QtGui import (
     QTextCursor,
     QTextLayout,
 )
-from PySide6.QtWidgets import QHBoxLayout, QLabel, QTextEdit, QWidget
+from PySide6.QtWidgets import QHBoxLayout, QLabel, QTextEdit, QToolButton, QWidget
 
 from deepseek_r1.core.i18n import tr
 from r1desk.chat.text import display_text
-from r1desk.chat.text.buttons import copy_button
+from r1desk.chat.text.buttons import copy_by, icon_button
 from r1desk.chat.text.highlight import coloured
 from r1desk.chat.text.message_selection import MessageTextBox
 from r1desk.chat.text.text_style import TextStyle
@@ -52,7 +52,8 @@ class CodeBox(QWidget):
             self._header = FittedWidget(self)
             label = QLabel(display_text.code(language)[:40] or tr("Code"), self._header)
             style.dress(label, scale=0.88)
-            copy = copy_button(tr("Copy code"), lambda: self.code, self._header)
+            copy = icon_button("copy", tr("Copy code"), self._header)
+            copy.clicked.connect(self._on_copy)
             row = filled(QHBoxLayout(self._header), margins=(self._pad, 0, 4, 0))
             row.addWidget(label, 1)
             row.addWidget(copy)
@@ -62,6 +63,12 @@ class CodeBox(QWidget):
     def code(self) -> str:
         """The code of this box and of the boxes that continue it."""
         return "\n".join([self._code, *self._parts])
+
+    @Slot()
+    def _on_copy(self) -> None:
+        button = self.sender()
+        if isinstance(button, QToolButton):
+            copy_by(button, self.code)
 
     def add_part(self, code: str) -> None:
         """Tell the first box what a later one shows, so that copying takes all."""

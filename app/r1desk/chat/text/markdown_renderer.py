@@ -8,7 +8,7 @@ import re
 from collections.abc import Callable, Sequence
 
 from markdown_it.token import Token
-from PySide6.QtCore import QObject, Qt, Signal
+from PySide6.QtCore import Qt
 from PySide6.QtGui import (
     QBrush,
     QFont,
@@ -16,14 +16,17 @@ from PySide6.QtGui import (
     QTextCharFormat,
     QTextCursor,
     QTextDocument,
-    QTextTable,
+    QTextFrameFormat,
+    QTextLength,
+    QTextTableCell,
+    QTextTableCellFormat,
+    QTextTableFormat,
 )
 
 from r1desk.chat.formulas.markdown_math import formula_source
 from r1desk.chat.text import block_marks, display_text
 from r1desk.chat.text.formula_objects import FormulaObjects, insert_source
 from r1desk.chat.text.inline_renderer import InlineRenderer
-from r1desk.chat.text.table_renderer import insert_table
 from r1desk.chat.text.text_style import TextStyle
 
 _HEADINGS = {"h1": 1.5, "h2": 1.25, "h3": 1.1}  # the others as large as text
@@ -33,16 +36,18 @@ _LINE_DISTANCE = QTextBlockFormat.LineHeightTypes.LineDistanceHeight.value
 _FORMULA_GAP_EM = 0.5
 _BELOW_FORMULA_EM = 0.8  # as far as the line above, which ends with the gap between lines
 _TASK = re.compile(r"\[[ xX]\] ")
+_MAX_COLUMNS = 24
+_ALIGNMENTS = {
+    "text-align:right": Qt.AlignmentFlag.AlignRight,
+    "text-align:center": Qt.AlignmentFlag.AlignHCenter,
+}
 _FIXED = QTextBlockFormat.LineHeightTypes.FixedHeight.value
 
 
-class MarkdownRenderer(QObject):
+class MarkdownRenderer:
     """Appends blocks to one document."""
 
-    formulas_changed = Signal()  # formulas took the place of their sources; the height may differ
-
     def __init__(self, document: QTextDocument, style: TextStyle) -> None:
-        super().__init__(document)
         self._document, self._style = document, style
         self._cursor = QTextCursor(document)
         self._fresh = True  # the current block is empty and waits to be used
@@ -54,7 +59,6 @@ class MarkdownRenderer(QObject):
         self.formulas: FormulaObjects | None = None
         if style.formulas is not None:
             self.formulas = FormulaObjects(document, style, style.formulas)
-            self.formulas.changed.connect(self.formulas_changed)
         self.inline = InlineRenderer(document, style, self.formulas)
         self._blocks: dict[str, Callable[[Token], None]] = {
             "heading_open": self._open_heading,
@@ -243,26 +247,68 @@ class MarkdownRenderer(QObject):
         self._in_item = False
 
     def _set_table(self, tokens: Sequence[Token], start: int) -> int:
-        end = start
+        """Set a table; one with too many columns is lines of text. Returns the index of its end."""
+        end, rows = start, list[list[Token]]()
+        alignments: list[Qt.AlignmentFlag] = []
         while tokens[end].type != "table_close":
+            token = tokens[end]
+            if token.type == "tr_open":
+                rows.append([])
+            elif token.type == "th_open":
+                style = str(token.attrGet("style") or "")
+                alignments.append(_ALIGNMENTS.get(style, Qt.AlignmentFlag.AlignLeading))
+            elif token.type == "inline":
+                rows[-1].append(token)
             end += 1
         if not self._fresh:
             self._start_block(0.6)
-        made = insert_table(self._cursor, tokens[start : end + 1], self._style, self._set_cell)
-        if isinstance(made, QTextTable):
-            self._cursor.movePosition(QTextCursor.MoveOperation.End)
-            self._fresh = True
-            flat = QTextBlockFormat()
-            flat.setLineHeight(1, _FIXED)
-            self._cursor.setBlockFormat(flat)
         self._in_item = False
+        columns = max(map(len, rows))
+        if columns > _MAX_COLUMNS:
+            fmt = self._text_format()
+            fmt.setFontFamilies(self._style.mono.families())
+            lines = (" | ".join(token.content for token in row) for row in rows)
+            self._cursor.insertText(display_text.LINE.join(lines), fmt)
+            return end
+        table = self._cursor.insertTable(len(rows), columns, _table_format(self._style))
+        for y, row in enumerate(rows):
+            for x, token in enumerate(row):
+                self._set_cell(table.cellAt(y, x), token, alignments[x], heading=y == 0)
+        self._cursor.movePosition(QTextCursor.MoveOperation.End)
+        self._fresh = True
+        flat = QTextBlockFormat()
+        flat.setLineHeight(1, _FIXED)
+        self._cursor.setBlockFormat(flat)
         return end
 
-    def _set_cell(self, cursor: QTextCursor, token: Token, heading: bool) -> None:
+    def _set_cell(
+        self, cell: QTextTableCell, token: Token, alignment: Qt.AlignmentFlag, *, heading: bool
+    ) -> None:
         fmt = self._text_format()
         if heading:
             fmt.setFontWeight(QFont.Weight.DemiBold)
+            filled = QTextTableCellFormat()
+            filled.setBackground(QBrush(self._style.colours.code_background))
+            cell.setFormat(filled)
+        cursor, block = cell.firstCursorPosition(), QTextBlockFormat()
+        block.setAlignment(alignment)
+        cursor.setBlockFormat(block)
         self.inline.set(cursor, token, fmt)
+
+
+def _table_format(style: TextStyle) -> QTextTableFormat:
+    fmt = QTextTableFormat()
+    fmt.setBorder(1)
+    fmt.setBorderStyle(QTextFrameFormat.BorderStyle.BorderStyle_Solid)
+    fmt.setBorderBrush(QBrush(style.colours.edge))
+    fmt.setBorderCollapse(True)
+    fmt.setCellPadding(style.em_px * 0.35)
+    fmt.setCellSpacing(0)
+    fmt.setTopMargin(style.em_px * 0.3)
+    fmt.setBottomMargin(style.em_px * 0.3)
+    fmt.setHeaderRowCount(1)
+    fmt.setWidth(QTextLength())
+    return fmt
 
 
 def _parted(token: Token) -> list[Token]:

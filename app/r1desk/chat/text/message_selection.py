@@ -159,12 +159,9 @@ def _extend_selection(anchor: QTextEdit, place: QPoint) -> None:
 
 def _nearest(boxes: list[QTextEdit], y: int, message: QWidget) -> int:
     """The number of the box at a height of the message, or of the closest one."""
-
-    def distance(number: int) -> int:
-        top = _top_in(message, boxes[number])
-        return max(top - y, y - top - boxes[number].height(), 0)
-
-    return min(range(len(boxes)), key=distance)
+    tops = [_top_in(message, box) for box in boxes]
+    away = [max(t - y, y - t - box.height(), 0) for t, box in zip(tops, boxes, strict=True)]
+    return away.index(min(away))
 
 
 def _top_in(message: QWidget, box: QTextEdit) -> int:

@@ -1,7 +1,7 @@
 """A piece of running text that can be selected but loads and opens nothing."""
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 from markdown_it.token import Token
 from PySide6.QtCore import QMimeData, QRectF, Qt, QUrl, Signal, Slot
@@ -11,7 +11,6 @@ from PySide6.QtGui import (
     QPainter,
     QPaintEvent,
     QTextBlock,
-    QTextCharFormat,
     QTextCursor,
     QTextDocument,
     QTextFragment,
@@ -22,12 +21,11 @@ from PySide6.QtWidgets import QTextBrowser, QWidget
 from deepseek_r1.core.i18n import tr
 from r1desk.chat.text import display_text
 from r1desk.chat.text.block_marks import marker_source, paint_marks
-from r1desk.chat.text.formula_objects import FORMULA_OBJECT, source_of
+from r1desk.chat.text.formula_objects import FORMULA_OBJECT, FormulaObjects, source_of
 from r1desk.chat.text.markdown_renderer import MarkdownRenderer, plain_font, wrap_at_spaces
 from r1desk.chat.text.message_selection import MessageTextBox
 from r1desk.chat.text.text_style import TextStyle
 
-FormulaText = Callable[[QTextCharFormat], str]
 _BLOCK_CHARS = 40
 _FIRST_WIDTH = 720
 
@@ -61,7 +59,8 @@ class ProseView(MessageTextBox, QTextBrowser):
         if scrolls:
             wrap_at_spaces(self.document())
         self._renderer = MarkdownRenderer(self.document(), style)
-        self._renderer.formulas_changed.connect(self._on_formulas_changed)
+        if self._renderer.formulas:
+            self._renderer.formulas.changed.connect(self._on_formulas_changed)
 
     @property
     def filled(self) -> int:
@@ -109,7 +108,7 @@ class ProseView(MessageTextBox, QTextBrowser):
     def accessible_text(self) -> str:
         """The drawn text with formulas in words, for screen readers."""
         formulas = self._renderer.formulas
-        return document_text(self.document(), formulas.speech_of if formulas else source_of)
+        return document_text(self.document(), formulas)
 
     def ideal_width(self) -> int:
         """The width of the longest line when nothing is wrapped beyond what is set now."""
@@ -143,14 +142,14 @@ class ProseView(MessageTextBox, QTextBrowser):
 
 def document_text(
     document: QTextDocument,
-    formula_text: FormulaText = source_of,
+    formulas: FormulaObjects | None = None,
     start: int = 0,
     end: int | None = None,
 ) -> str:
     """The text between two positions, to the end by default.
 
-    Formulas are LaTeX, cells of tables are parted by tabs. Qt's own plain text has U+FFFC for a
-    formula, U+FDD0 and U+FDD1 around tables, and no numbers of lists.
+    Formulas are LaTeX, or words with `formulas`; cells of tables are parted by tabs. Qt's
+    own plain text has U+FFFC for a formula, U+FDD0 and U+FDD1 around tables, and no list numbers.
     """
     end = document.characterCount() - 1 if end is None else end
     pieces: list[str] = []
@@ -160,7 +159,7 @@ def document_text(
         if _is_edge_of_table(block):
             block = block.next()
             continue
-        text = _block_text(block, formula_text, start, end)
+        text = _block_text(block, formulas, start, end)
         if previous is not None:
             pieces.append(_separator(previous, block))
         if start <= block.position():
@@ -171,7 +170,7 @@ def document_text(
     return display_text.unbroken("".join(pieces))
 
 
-def _block_text(block: QTextBlock, formula_text: FormulaText, start: int, end: int) -> str:
+def _block_text(block: QTextBlock, formulas: FormulaObjects | None, start: int, end: int) -> str:
     pieces = []
     iterator = block.begin()
     while not iterator.atEnd():
@@ -181,7 +180,8 @@ def _block_text(block: QTextBlock, formula_text: FormulaText, start: int, end: i
         if low < high:
             fmt = fragment.charFormat()
             if fmt.objectType() == FORMULA_OBJECT:
-                pieces.append(formula_text(fmt) * (high - low))
+                text = formulas.speech_of(fmt) if formulas else source_of(fmt)
+                pieces.append(text * (high - low))
             else:
                 pieces.append(_cut(fragment, low, high))
         iterator += 1

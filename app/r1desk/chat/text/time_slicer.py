@@ -6,7 +6,7 @@ interpreter's lock and may wait 5 ms to get it back.
 
 import time
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 
 from PySide6.QtCore import QObject, QTimer, Signal, Slot
 from shiboken6 import isValid
@@ -62,9 +62,8 @@ class DrawThrottle(QObject):
 
     due = Signal()
 
-    def __init__(self, parent: QObject, clock: Callable[[], float] = time.thread_time) -> None:
+    def __init__(self, parent: QObject) -> None:
         super().__init__(parent)
-        self._clock = clock
         self._started: float | None = None
         self._timer = QTimer(self, interval=FASTEST_MS)
         self._timer.timeout.connect(self._on_timeout)
@@ -78,7 +77,7 @@ class DrawThrottle(QObject):
 
     @Slot()
     def _on_timeout(self) -> None:
-        self._started = self._clock()
+        self._started = time.thread_time()
         self.due.emit()
         QTimer.singleShot(0, self, self._on_painted)  # after the paint events of this draw
 
@@ -86,7 +85,7 @@ class DrawThrottle(QObject):
     def _on_painted(self) -> None:
         if self._started is None:
             return
-        cost_ms = (self._clock() - self._started) * 1000
+        cost_ms = (time.thread_time() - self._started) * 1000
         self._started = None
         wanted = min(max(cost_ms / SHARE, FASTEST_MS), SLOWEST_MS)
         self._timer.setInterval(round((3 * self._timer.interval() + wanted) / 4))
