@@ -43,7 +43,7 @@ Question = Callable[Concatenate[Forecaster, P], Iterator[AnswerT]]
 class ForecastService(QObject):
     """Lives in the main thread."""
 
-    rate_stored = Signal(Path)  # from now on the forecast of this file is another
+    rate_stored = Signal()  # from now on the forecasts of that file are others
 
     def __init__(self, preferences: Preferences, engine: EngineBridge | None = None) -> None:
         """`engine` is the one whose answers are measured."""
@@ -100,7 +100,7 @@ class ForecastService(QObject):
     @task
     async def _store(self, path: Path, rate: MeasuredRate) -> None:
         await ask_in_background(store_rate, path, rate)
-        self.rate_stored.emit(path)
+        self.rate_stored.emit()
 
 
 # ---- the questions ------------------------------------------------------------------------------

@@ -40,7 +40,7 @@ class RecentModels(QObject):
         self.names: dict[Path, str] = {}  # short, and no other one's
         for signal in (models.load_started, models.loaded, models.load_failed, models.gone):
             signal.connect(self.refresh)
-        forecasts.rate_stored.connect(self._forecast_again)
+        forecasts.rate_stored.connect(self.refresh)
         self._show(self._known())
 
     def _known(self) -> tuple[ModelFile, ...]:
@@ -73,13 +73,6 @@ class RecentModels(QObject):
         async for items in self.forecasts.ask(_read_all, self._known()):
             self._show(items)
 
-    @newest_task
-    async def _forecast_again(self, path: Path) -> None:
-        """Have one file's forecast made anew, after its answer."""
-        if (file := self.find(path)) is not None:
-            (new,) = await self.forecasts.ask(_forecast_one, file)
-            self._show(tuple(new if each.path == path else each for each in self.items))
-
     def _show(self, items: tuple[ModelFile, ...]) -> None:
         paths = [each.path for each in items if each.path is not None]
         texts = [(each.title, Path(each.file).stem, str(each.path)) for each in items]
@@ -98,10 +91,6 @@ def _read_all(
     ]
     yield (*known, *others)
     yield (*forecaster.add_to(_read(each, forecaster) for each in known), *others)
-
-
-def _forecast_one(forecaster: Forecaster, file: ModelFile) -> Iterator[tuple[ModelFile, ...]]:
-    yield forecaster.add_to((_read(file, forecaster),))
 
 
 def _read(file: ModelFile, forecaster: Forecaster) -> ModelFile:
