@@ -84,11 +84,10 @@ def wanted(chooser: ModelChooser) -> list[object]:
     return asked
 
 
-def test_address_and_free_space_are_shown_before_anything_is_fetched(chooser, wanted):
-    chooser.show_free_space(50_000_000_000)
+def test_address_and_size_are_shown_before_anything_is_fetched(chooser, wanted):
     click_row(chooser.list, "DeepSeek-R1-Distill-Llama-8B")
     pane = chooser.pane
-    assert "4.6 GB to download, 46.6 GB free on the drive" in pane.text.text()
+    assert "4.6 GB to download" in pane.text.text()
     assert pane.address.text().startswith("https://huggingface.co/")
     click(pane.button)
     assert [spec.url for spec in wanted] == [pane.address.text()]

@@ -105,8 +105,8 @@ class ModelFile:
 
     @property
     def tok_s(self) -> float:
-        """The speed in tokens a second, with its draft model if that is faster; 0 if unknown."""
-        return self.forecast.best_tok_s if self.forecast is not None else 0.0
+        """The speed in tokens a second, without a draft model; 0 if unknown."""
+        return self.forecast.tok_s if self.forecast is not None else 0.0
 
 
 def known_file(model: KnownModel, file: KnownFile) -> ModelFile:

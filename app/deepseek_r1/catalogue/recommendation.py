@@ -134,9 +134,6 @@ def speed_and_loss(file: ModelFile) -> str:
     if forecast is None or not file.tok_s or not _runs(file):
         return loss
     place = tr("from memory") if forecast.fit is Fit.IN_MEMORY else tr("from the disk")
-    if forecast.drafted_tok_s:
-        plain = format_rate(forecast.tok_s)
-        place = tr("from the disk with the draft model ({rate} without)", rate=plain)
     rate = format_rate(file.tok_s)
     return tr("{rate} tok/s {place}, {loss}", rate=rate, place=place, loss=loss)
 

@@ -240,11 +240,6 @@ class Forecast:
     measured: bool = False  # `tok_s` is of an answer that this file wrote here, no estimate
     drafted_tok_s: float = 0.0  # with the draft model, where one helps while the model streams
 
-    @property
-    def best_tok_s(self) -> float:
-        """The speed with the draft model, if that is faster."""
-        return max(self.tok_s, self.drafted_tok_s)
-
 
 def estimate_fit(
     header: ModelHeader,

@@ -52,9 +52,9 @@ def chips(file: ModelFile) -> list[str]:
     return [*fit_facts(file.forecast), memory]
 
 
-def details(file: ModelFile, ladder: str, free_bytes: int | None) -> str:
+def details(file: ModelFile, ladder: str) -> str:
     """The facts of a file in paragraphs. `ladder` is the sentence on its model's files."""
-    here = _facts_here(file) if file.path is not None else _facts_there(file, free_bytes)
+    here = _facts_here(file) if file.path is not None else _facts_there(file)
     paragraphs = ["\n".join(here), ladder]
     if file.known is not None:
         paragraphs += [_licence_and_scores(file.known), join_sentences(_of_family(file.known))]
@@ -72,9 +72,10 @@ def _facts_here(file: ModelFile) -> Iterator[str]:
         yield format_bill_summary(file.forecast.bill)
 
 
-def _facts_there(file: ModelFile, free_bytes: int | None) -> Iterator[str]:
+def _facts_there(file: ModelFile) -> Iterator[str]:
     if file.size_bytes is not None:
-        yield f"{file.file} · {format_download(file.size_bytes, free_bytes)}"
+        size = tr("{size} to download", size=format_size(file.size_bytes))
+        yield f"{file.file} · {size}"
     if len(file.specs) > 1:
         yield tr("It comes in {n} parts.", n=len(file.specs))
     if not file.verifiable:
@@ -152,16 +153,6 @@ def breakable_address(address: str) -> str:
     host = _HOST.match(address)
     start = host.end() if host else 0
     return address[:start] + _PIECE.sub(rf"\g<0>{BREAK}", address[start:])
-
-
-def format_download(size_bytes: int, free_bytes: int | None) -> str:
-    """The size of a download, and the free space where it is known."""
-    size = format_size(size_bytes)
-    if free_bytes is None:
-        return tr("{size} to download", size=size)
-    return tr(
-        "{size} to download, {free} free on the drive", size=size, free=format_size(free_bytes)
-    )
 
 
 def format_bill_summary(bill: Bill) -> str:

@@ -15,10 +15,9 @@ from r1desk.chat.values.intents import ReturnToComposer
 from r1desk.features import Presenter, Services
 from r1desk.models.controller import ModelController
 from r1desk.models.downloads import Downloads
-from r1desk.models.forecast_service import find_files, free_models_bytes
+from r1desk.models.forecast_service import find_files
 from r1desk.models.presenter import ModelPresenter
 from r1desk.models.widgets.first_start_card import FirstStartCard
-from r1desk.platform.background_thread import ask_in_background
 from r1desk.platform.tasks import Tasks, task
 
 _OFFER_AFTER_MS = 1000  # by then the machine is quiet after the load
@@ -72,7 +71,7 @@ class FirstStartPresenter(Presenter):
         self._timer.stop()
         async for files in self._forecasts.ask(find_files, ()):
             self._offer = best_for_you(files)  # the last answer's speeds are measured
-        self._card.show_offer(self._offer, await ask_in_background(free_models_bytes))
+        self._card.show_offer(self._offer)
 
     @Slot(str)
     def _on_load_started(self, path: str) -> None:

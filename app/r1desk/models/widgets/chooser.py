@@ -141,7 +141,7 @@ class ModelChooser(KeyDialog):
     def show_free_space(self, free_bytes: int | None) -> None:
         """Show how much is free on the drive of the models folder."""
         self._free_bytes = free_bytes
-        self._fill()
+        self._show_note()
 
     def _rows(self) -> tuple[ModelFile, ...]:
         """The files that pass the filter."""
@@ -205,7 +205,7 @@ class ModelChooser(KeyDialog):
         file = self.list.selected
         known = file.known if file is not None else None
         ladder = ladder_text(ladder_of(self._files, known)) if known is not None else ""
-        self.pane.show_file(file, ladder, self._present, self._free_bytes)
+        self.pane.show_file(file, ladder, self._present)
 
     # ---- what is asked for ------------------------------------------------------------------
 

@@ -55,7 +55,7 @@ class DetailPane(QWidget):
         self.button = push_button(tr("Use this model"), self.act)
         set_role(self.button, "primary")
         self._arrange()
-        self.show_file(None, "", Present(), None)
+        self.show_file(None, "", Present())
 
     def _arrange(self) -> None:
         content = ScrolledColumn()
@@ -74,13 +74,7 @@ class DetailPane(QWidget):
         filled(put_inside(layout, QHBoxLayout()), *others).addStretch()
         layout.addWidget(self.button)
 
-    def show_file(
-        self,
-        file: ModelFile | None,
-        ladder: str,
-        present: Present,
-        free_bytes: int | None,
-    ) -> None:
+    def show_file(self, file: ModelFile | None, ladder: str, present: Present) -> None:
         """Show a file; `ladder` is the sentence on its model's files."""
         other = file is None or self._file is None or file.key != self._file.key
         self._file = file
@@ -89,7 +83,7 @@ class DetailPane(QWidget):
         if file is not None:
             arriving = present.is_arriving(file)
             kept = why_kept(file, loaded=present.is_loaded(file)) if here else ""
-            text = "\n\n".join((details(file, ladder, free_bytes), kept)).strip()
+            text = "\n\n".join((details(file, ladder), kept)).strip()
         self.summary.show_file(file)
         self.text.setText(text)
         if other:

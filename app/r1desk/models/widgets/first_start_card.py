@@ -10,7 +10,7 @@ from deepseek_r1.core.i18n import tr
 from deepseek_r1.core.units import format_size
 from r1desk.chat.messages.welcome import WelcomeCard
 from r1desk.chat.text import display_text
-from r1desk.models.file_texts import format_download, owner_text
+from r1desk.models.file_texts import owner_text
 from r1desk.models.widgets.model_box import FileSummary
 from r1desk.theme import explain, set_role
 from r1desk.theme.fonts import scaled
@@ -28,13 +28,13 @@ class FirstStartCard(WelcomeCard):
         self.heading.setWordWrap(True)
         self.heading.setFont(scaled(self.font(), 1.15))
         self.summary = FileSummary(self)
-        self.size_on_disk, self.source = text_label("", "dim"), text_label("", "dim")
+        self.source = text_label("", "dim")
         self.button = QPushButton(tr("Use it"), self)
         set_role(self.button, "primary")
         self.starter_button = QPushButton(tr("Use the starter model now"), self)
         self.choose_button = QPushButton(tr("Choose a model…"), self)
-        self._offer = (self.summary, self.size_on_disk, self.source, self.button)
-        column = filled(QVBoxLayout(self), self.heading, *self._offer[:3], spacing=8)
+        self._offer = (self.summary, self.source, self.button)
+        column = filled(QVBoxLayout(self), self.heading, self.summary, self.source, spacing=8)
         column.setContentsMargins(14, 14, 14, 14)
         self._row = put_inside(column, QBoxLayout(QBoxLayout.Direction.LeftToRight))
         filled(self._row, self.button, self.starter_button, self.choose_button).addStretch(1)
@@ -55,7 +55,7 @@ class FirstStartCard(WelcomeCard):
         self._row.setDirection(way)
         self.resized.emit()
 
-    def show_offer(self, file: ModelFile | None, free_bytes: int | None) -> None:
+    def show_offer(self, file: ModelFile | None) -> None:
         """Show a file of this computer or of the catalogue; None where no model fits."""
         none = tr("No DeepSeek-R1 model fits in this computer's memory")
         self.heading.setText(
@@ -69,13 +69,10 @@ class FirstStartCard(WelcomeCard):
             address = file.specs[0].url
             host, site = next(iter(file.sources)), urlsplit(address).hostname or ""
             self.source.setText(tr("From {host} ({site})", host=host, site=site))
-            size = file.size_bytes or 0
-            self.size_on_disk.setText(format_download(size, free_bytes))
-            self.button.setText(tr("Download {size}", size=format_size(size)))
+            self.button.setText(tr("Download {size}", size=format_size(file.size_bytes or 0)))
         if file is not None:
             explain(self.source, address)
             explain(self.button, address)
         for part in self._offer:
             part.setVisible(file is not None)
-        self.size_on_disk.setVisible(file is not None and file.path is None)
         self._fit()
