@@ -1,5 +1,7 @@
 """What is sent is on disk first; answers come one at a time; every version is kept."""
 
+from pathlib import Path
+
 from chat.chat_stack import CONTEXT, ChatStack, chat_stack
 from deepseek_r1.core.errors import EngineFailed
 from deepseek_r1.core.events import Event, FinishReason, ThinkingEnd, ThinkingFinished
@@ -7,6 +9,7 @@ from deepseek_r1.core.messages import PartialAnswer
 from deepseek_r1.core.settings import SamplingSettings
 from deepseek_r1.host.protocol import CancelRequest, EndThinkingRequest, GenerateRequest
 from r1desk.chat.answers import pending_writes, streaming_answer
+from r1desk.chat.answers.chat_settings import ChatSettingsController
 from r1desk.store import ConversationSettings
 
 
@@ -105,6 +108,19 @@ def test_an_answer_follows_the_settings_of_its_conversation(stack: ChatStack) ->
     stack.open(None)
     stack.send("Plums?")
     assert stack.engine.asked.reserve == 80, "the longest answer takes no more"
+
+
+def test_a_setting_that_is_changed_at_once_leaves_the_conversation_its_model(stack: ChatStack):
+    stack.chat._models.next_path = Path("apples.gguf")
+    stack.exchange("Apples?", "Red.")
+    stack.open(None)
+    settings = ChatSettingsController(stack.store, stack.chat, stack.settings)
+    warm = SamplingSettings(temperature=1.5)
+    stack.chat.branch_shown.connect(lambda *_branch: settings.set_sampling(warm))
+    stack.open(1)  # the click comes before the stored settings
+    stored = stack.read(lambda store: store.conversations.settings(1))
+    assert (stored.model_path, stored.sampling) == ("apples.gguf", warm)
+    assert settings.present[0] == warm
 
 
 # ---- one answer at a time

@@ -2,7 +2,6 @@
 
 import os
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -19,7 +18,6 @@ from deepseek_r1.core.events import ModelFacts
 from deepseek_r1.documents.document import Block, Document, Passage, Place
 from deepseek_r1.documents.errors import DocumentEmpty, DocumentIsPicture
 from deepseek_r1.documents.page_drawing import DrawnPage
-from deepseek_r1.documents.passages import estimated_tokens
 from deepseek_r1.host.protocol import (
     CancelRequest,
     EmbeddingReply,
@@ -163,14 +161,6 @@ def test_passages_stand_with_their_question_until_documents_are_asked_again(
     thanks = result_of(documents.plan("Thanks, that helps!"))
     stack.do(stack.chat.send, "Thanks, that helps!", (), thanks)
     assert all("Ann-9." not in each.content for each in stack.engine.asked.messages[:-2])
-
-
-def test_what_no_model_can_count_is_taken_for_longer_and_not_for_shorter(qtbot, documents):
-    text = "A warden of a gate. " * 500
-    with ThreadPoolExecutor(1) as elsewhere:
-        counting = elsewhere.submit(documents.counter.count_tokens, text)
-        qtbot.waitUntil(counting.done)
-    assert counting.result() == pytest.approx(1.2 * estimated_tokens(text))
 
 
 def compared(qtbot, stack, documents):

@@ -257,15 +257,6 @@ def test_ways_for_a_conversation_that_was_left_are_not_shown(stack: ChatStack) -
     assert stack.shown == []
 
 
-def test_the_ways_are_offered_again_after_a_restart(full: Overflow) -> None:
-    again = Overflow(full.stack)
-    again._counted = full._counted
-    full.stack.open(1)
-    again.count()
-    again.bill()
-    assert again.option(ContextWay.LEAVE_OUT).possible
-
-
 def test_an_engine_that_says_nothing_of_its_context_stops_no_window() -> None:
     silent = FACTS.model_copy(update={"context_length": 0, "context_trained": 0})
     assert longer_context(silent, needed=300) == 512
