@@ -59,7 +59,7 @@ class ChatStack:
         self.chat.draft_restored.connect(lambda text, _files: self.drafts.append(text))
         self.chat.pending_writes.failed.connect(lambda report: self.failures.append(report.code))
         self.history = UndoHistory(self.chat)
-        self.actions = MessageActions(self.store, self.chat, self.history)
+        self.actions = MessageActions(self.chat, self.history)
 
     def settle(self) -> None:
         """Until the results of all that the store was asked for have arrived, and what follows.

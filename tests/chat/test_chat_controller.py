@@ -111,10 +111,10 @@ def test_an_answer_follows_the_settings_of_its_conversation(stack: ChatStack) ->
 
 
 def test_a_setting_that_is_changed_at_once_leaves_the_conversation_its_model(stack: ChatStack):
-    stack.chat._models.next_path = Path("apples.gguf")
+    stack.chat.models.next_path = Path("apples.gguf")
     stack.exchange("Apples?", "Red.")
     stack.open(None)
-    settings = ChatSettingsController(stack.store, stack.chat, stack.settings)
+    settings = ChatSettingsController(stack.chat)
     warm = SamplingSettings(temperature=1.5)
     stack.chat.branch_shown.connect(lambda *_branch: settings.set_sampling(warm))
     stack.open(1)  # the click comes before the stored settings

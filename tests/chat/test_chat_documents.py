@@ -55,13 +55,12 @@ def pages(count: int) -> Document:
 @pytest.fixture
 def documents(stack: ChatStack) -> Iterator[ChatDocuments]:
     counter = TokenCounter(stack.engine.bridge, ModelsDouble(0))
+    stack.chat.models.context_length = 10 * CONTEXT
     made = ChatDocuments(
         stack.chat,
-        stack.store,
         counter,
         stack.history,
         speed=MeasuredSpeed(stack.engine.bridge),
-        models=ModelsDouble(10 * CONTEXT),
         settings=SettingsDouble(stack.settings.sampling, "Be brief."),
     )
     yield made
@@ -69,9 +68,8 @@ def documents(stack: ChatStack) -> Iterator[ChatDocuments]:
 
 
 def reading_of(stack: ChatStack) -> DocumentPrefill:
-    engine, models = stack.engine.bridge, ModelsDouble(0)
-    models.facts = FACTS
-    return DocumentPrefill(engine, stack.chat, stack.store, models)
+    stack.chat.models.facts = FACTS
+    return DocumentPrefill(stack.chat)
 
 
 def attached(documents: ChatDocuments, document: Document) -> Attachment:

@@ -16,7 +16,6 @@ from r1desk.chat.context.context_options import longer_context
 from r1desk.chat.context.context_overflow import ContextOverflow
 from r1desk.chat.context.loaded_model import MeasuredSpeed, TokenCounter
 from r1desk.chat.values.intents import ContextOption, ContextOptions, ContextWay
-from support.models_double import ModelsDouble
 
 FACTS = ModelFacts(
     path="/model.gguf", name="Model", architecture="llama", file_mib=1, parameters=1,
@@ -39,20 +38,14 @@ class Overflow:
 
     def __init__(self, stack: ChatStack) -> None:
         self.stack = stack
-        self.models = ModelsDouble(CONTEXT)
+        self.models = stack.chat.models
         self.models.current = ModelLoaded(
             facts=FACTS, bill=BILL, load_s=1, threads=1, threads_prefill=1
         )
         self.models.ready = True
         counter = TokenCounter(stack.engine.bridge, self.models)
-        self.overflow = ContextOverflow(
-            stack.chat,
-            counter,
-            stack.engine.bridge,
-            models=self.models,
-            documents=Documents(),
-            speed=MeasuredSpeed(stack.engine.bridge),
-        )
+        speed = MeasuredSpeed(stack.engine.bridge)
+        self.overflow = ContextOverflow(stack.chat, counter, Documents(), speed)
         self._counted = 0
 
     def count(self) -> None:

@@ -42,31 +42,23 @@ class ChatFeature(Feature[ChatWindow]):
     def __init__(self, services: Services, models: AnsweringModel) -> None:
         super().__init__()
         self._services, self._models = services, models
-        engine, store, preferences = services.engine, services.store, services.preferences
+        engine, store = services.engine, services.store
         index = DocumentIndex(services.profile / INDEX_FILE if services.writable else None)
-        self.controller = chat = ChatController(engine, store, models, preferences, index)
-        self.settings = settings = ChatSettingsController(store, chat, preferences)
+        self.controller = chat = ChatController(engine, store, models, services.preferences, index)
+        self.settings = settings = ChatSettingsController(chat)
         self.presets = PresetController(store, self)
         self.history = UndoHistory(chat)
-        self._actions = MessageActions(store, chat, self.history)
+        self._actions = MessageActions(chat, self.history)
         self._speed = MeasuredSpeed(engine)
         counter = TokenCounter(engine, models)
         self.documents = documents = ChatDocuments(
-            chat,
-            store,
-            counter,
-            self.history,
-            speed=self._speed,
-            models=models,
-            settings=settings,
+            chat, counter, self.history, speed=self._speed, settings=settings
         )
-        self._prefill = DocumentPrefill(engine, chat, store, models)
+        self._prefill = DocumentPrefill(chat)
         self.sizes = PromptSizeController(chat, counter, models, documents)
-        self.overflow = ContextOverflow(
-            chat, counter, engine, models=models, documents=documents, speed=self._speed
-        )
+        self.overflow = ContextOverflow(chat, counter, documents, self._speed)
         prompts = services.profile / PROMPTS_FOLDER if services.writable else None
-        self.prompts = PromptPreparation(engine, store, chat, prompts, preferences=preferences)
+        self.prompts = PromptPreparation(chat, prompts)
         self._trim_timer = QTimer(self, singleShot=True, interval=TRIM_DELAY_MS)
         self._trim_timer.timeout.connect(return_free_memory)
         self._window: ChatWindow  # set by `attach`, before anything is shown
@@ -113,7 +105,7 @@ class ChatFeature(Feature[ChatWindow]):
     # ---- the window
 
     def attach(self, window: ChatWindow) -> None:
-        self._window, chat, engine = window, self.controller, self._services.engine
+        self._window, chat = window, self.controller
         find = QKeySequence(QKeySequence.StandardKey.Find)
         window.chats_menu.addAction(tr("Find in this chat"), find, window.chat.find_bar.open_bar)
         files = AttachmentPresenter(window, chat, self.documents, self._prefill, self._speed)
@@ -121,8 +113,6 @@ class ChatFeature(Feature[ChatWindow]):
             window,
             files,
             chat=chat,
-            engine=engine,
-            models=self._models,
             documents=self.documents,
             sizes=self.sizes,
             settings=self.settings,
@@ -139,7 +129,6 @@ class ChatFeature(Feature[ChatWindow]):
             overflow=self.overflow,
             documents=self.documents,
             shown_document=shown_document,
-            models=self._models,
         )
         self._document_lists = DocumentLists(
             window, self.documents, self._services.store, self.prompts

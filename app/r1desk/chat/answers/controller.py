@@ -58,7 +58,8 @@ class ChatController(QObject):
         index: DocumentIndex,
     ) -> None:
         super().__init__()
-        self._store, self._models, self._preferences = store, models, preferences
+        self.engine, self.store, self.models = engine, store, models
+        self.preferences = preferences
         self.index = index  # of documents; any thread but the main one
         self.tasks = Tasks(self, self.report_failure)
         # Sampling and system prompt that were chosen for the next new conversation.
@@ -75,7 +76,7 @@ class ChatController(QObject):
         self.pending_writes = PendingWrites(store)
         self.pending_writes.saved.connect(self._on_saved)
         self.pending_writes.kept.connect(self._on_kept)
-        self.answers = AnswerQueue(engine, self.pending_writes, models, preferences, self)
+        self.answers = AnswerQueue(self)
         self.answers.storing_changed.connect(self.busy_changed)
 
     @property
@@ -122,7 +123,7 @@ class ChatController(QObject):
 
     @newest_task
     async def _read_draft(self) -> None:
-        text, attachments = await self._store.ask(
+        text, attachments = await self.store.ask(
             lambda store: (store.conversations.draft(None), store.attachments.drafts(None))
         )
         self._restore(None, text, attachments)
@@ -149,7 +150,7 @@ class ChatController(QObject):
         self.conversation_id = conversation_id
         self.opening = True
         try:
-            branch, left, draft, attachments, trashed = await self._store.ask(read)
+            branch, left, draft, attachments, trashed = await self.store.ask(read)
         except R1Error:
             self.begin()  # what is typed next would end nowhere
             raise
@@ -241,7 +242,7 @@ class ChatController(QObject):
         attachments = self.shown_branch[position].attachments if edited else attachments
         if not text.strip() and not attachments:
             return
-        shown, model = self.conversation_id, self._models.name
+        shown, model = self.conversation_id, self.models.name
         if self.opening or self.answers.storing:  # the end of the branch is not known yet
             self.give_back(shown, text, attachments)
             return
@@ -271,7 +272,7 @@ class ChatController(QObject):
         old, question = self.shown_branch[position], self.shown_branch[position - 1].id
         if old.state in ("streaming", "queued"):
             return
-        model = self._models.name
+        model = self.models.name
 
         def begin(store: Store) -> QueuedAnswer:
             messages = store.messages
@@ -304,7 +305,7 @@ class ChatController(QObject):
 
     async def change(self, conversation: int, change: StoreWork[Changed]) -> Changed:
         """Change messages in the store, and show them anew; returns what `change` returned."""
-        changed, branch = await self._store.ask(
+        changed, branch = await self.store.ask(
             lambda store: (change(store), store.messages.path(conversation))
         )
         self._show_changed(conversation, branch)
@@ -342,7 +343,7 @@ class ChatController(QObject):
     ) -> None:
         """Keep a message that cannot be sent now as a draft, before one that is being read."""
         if self.opening:
-            await self._store.ask(lambda _: None)
+            await self.store.ask(lambda _: None)
         self.answers.give_back(conversation, text, attachments)
 
     def appending(
@@ -355,7 +356,7 @@ class ChatController(QObject):
     ) -> StoreWork[ChatMessage]:
         """Return a function that stores a question, in a new conversation where none is shown."""
         shown, folder_id = self.conversation_id, self.new_chat_folder
-        defaults = self._preferences.sampling, self._preferences.system_prompt
+        defaults = self.preferences.sampling, self.preferences.system_prompt
         sampling, system_prompt = self.new_chat_settings or defaults
         settings = ConversationSettings("", system_prompt, sampling)
         if not is_edit:  # else the draft is another message

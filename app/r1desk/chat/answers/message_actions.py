@@ -11,7 +11,6 @@ from r1desk.chat.answers.controller import Changed, ChatController
 from r1desk.chat.values.prompt import memory_start
 from r1desk.platform.tasks import Tasks, Work, task
 from r1desk.store import ChatMessage, Store, StoreWork
-from r1desk.store.store_bridge import StoreBridge
 
 MOST_CHANGES = 100  # a deleted branch is held in memory
 
@@ -84,8 +83,8 @@ class MessageActions:
     is neither deleted nor copied.
     """
 
-    def __init__(self, store: StoreBridge, chat: ChatController, history: UndoHistory) -> None:
-        self._store, self._chat, self.history = store, chat, history
+    def __init__(self, chat: ChatController, history: UndoHistory) -> None:
+        self._chat, self.history = chat, history
         self.tasks = chat.tasks
 
     def delete(self, message_id: int) -> None:
@@ -178,7 +177,7 @@ class MessageActions:
             of = store.conversations.get(message.conversation_id).title
             return store.branches.copy_to_new(message_id, tr("Branch of {title}", title=of))
 
-        self._chat.open_new(await self._store.ask(copy))
+        self._chat.open_new(await self._chat.store.ask(copy))
 
     def move_memory(self, turns: int) -> None:
         """Move the line above the first message that the model reads by so many turns.

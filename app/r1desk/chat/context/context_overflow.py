@@ -33,8 +33,6 @@ from r1desk.chat.context.context_options import (
 from r1desk.chat.context.loaded_model import MeasuredSpeed, NotCounted, TokenCounter
 from r1desk.chat.values.intents import ContextOption, ContextOptions, ContextWay
 from r1desk.chat.values.prompt import can_go_on, fills_context, memory_start, prompt_messages
-from r1desk.engine.engine_bridge import EngineBridge
-from r1desk.features import AnsweringModel
 from r1desk.platform.helper_processes import window_and_helpers_mib
 from r1desk.platform.tasks import Tasks, newest_task, task
 from r1desk.store import ChatMessage, MessageState, Store
@@ -62,15 +60,17 @@ class ContextOverflow(QObject):
         self,
         chat: ChatController,
         counter: TokenCounter,
-        engine: EngineBridge,
-        *,
-        models: AnsweringModel,
         documents: ChatDocuments,
         speed: MeasuredSpeed,
     ) -> None:
         super().__init__()
-        self._chat, self._counter, self._engine = chat, counter, engine
-        self._models, self._documents, self._speed = models, documents, speed
+        self._chat, self._counter, self._engine, self._models = (
+            chat,
+            counter,
+            chat.engine,
+            chat.models,
+        )
+        self._documents, self._speed = documents, speed
         self._summarised: dict[int, ChatMessage] = {}  # questions by the summaries they follow
         self.tasks = Tasks(self)
         self._found: _Found | None = None
@@ -79,7 +79,7 @@ class ContextOverflow(QObject):
         chat.answer_finished.connect(self.refresh)
         chat.busy_changed.connect(self._on_busy_changed)
         chat.pending_writes.saved.connect(self._on_saved)
-        engine.state_changed.connect(self._on_engine_state)
+        chat.engine.state_changed.connect(self._on_engine_state)
 
     @Slot()
     def refresh(self) -> None:

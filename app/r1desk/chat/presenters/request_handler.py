@@ -20,7 +20,7 @@ from r1desk.chat.presenters.chat_window import ChatWindow
 from r1desk.chat.presenters.document_presenter import DocumentPresenter, PassagesDialog
 from r1desk.chat.presenters.prompt_library import PromptLibrary
 from r1desk.chat.values import intents
-from r1desk.features import AnsweringModel, Presenter
+from r1desk.features import Presenter
 from r1desk.platform.tasks import Tasks, task
 from r1desk.store import AnswerSources, Attachment, ChatMessage
 from r1desk.widgets.bounded_dialog import accepted, ask_to_open
@@ -56,14 +56,13 @@ class RequestHandler(Presenter):
         overflow: ContextOverflow,
         documents: ChatDocuments,
         shown_document: DocumentPresenter,
-        models: AnsweringModel,
     ) -> None:
         super().__init__(window)
         self._window, self._composer, self._prompts = window, window.composer, prompts
         self._attachments, self._chat, self._actions = attachments, chat, actions
         self._documents, self._shown_document = documents, shown_document
         self.tasks = Tasks(self, documents.files.refuse)
-        self._history, self._overflow, self._models = actions.history, overflow, models
+        self._history, self._overflow = actions.history, overflow
         window.chat.requested.connect(self.handle)
         window.composer.requested.connect(self.handle)
         self._answer_now = window.answer_menu.addAction(tr("Answer now"), chat.answers.answer_now)
@@ -151,7 +150,7 @@ class RequestHandler(Presenter):
             case intents.AskOthers(message):
                 chat.comparison_wanted.emit(self._question(message))
             case intents.LoadModel(path):
-                self._models.choose(Path(path))
+                chat.models.choose(Path(path))
             case intents.ReturnToComposer():
                 pass  # as after others, below
             case _:
