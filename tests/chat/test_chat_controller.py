@@ -157,10 +157,10 @@ def test_another_conversation_waits_its_turn(stack: ChatStack) -> None:
 def test_a_question_that_waits_is_taken_back_with_what_was_asked_below_it(stack: ChatStack) -> None:
     for question in ("Name a fruit.", "Name a tree.", "Name a fish."):
         stack.send(question)
-    assert stack.chat.waiting == {1}
+    assert stack.chat.answers.waiting == {1}
     stack.do(stack.actions.withdraw, stack.shown[3].id)
     assert stack.back == ["Name a tree.\n\nName a fish."]
-    assert not stack.chat.waiting
+    assert not stack.chat.answers.waiting
     stack.answer("Pear.")
     assert stack.texts == ["Name a fruit.", "Pear."]
     assert not stack.chat.busy
@@ -172,7 +172,7 @@ def test_another_answer_that_waits_is_taken_back_and_the_question_stays(stack: C
     stack.send("Write a story.")
     stack.open(1)
     stack.do(stack.chat.regenerate, stack.shown[-1].id)
-    assert (stack.chat.waiting, stack.shown[-1].state) == ({1}, "queued")
+    assert (stack.chat.answers.waiting, stack.shown[-1].state) == ({1}, "queued")
     stack.do(stack.actions.withdraw, stack.shown[-1].id)
     assert stack.texts == ["Apples?", "Red."]
 
@@ -188,7 +188,7 @@ def test_a_cut_answer_that_waits_to_go_on_is_taken_back_with_what_was_asked_belo
     stack.send("Pears?")
     stack.do(stack.actions.withdraw, stack.shown[1].id)
     assert (stack.texts, stack.back) == (["Apples?", "Red"], ["Pears?"])
-    assert (stack.shown[1].state, stack.chat.waiting) == ("complete", frozenset())
+    assert (stack.shown[1].state, stack.chat.answers.waiting) == ("complete", frozenset())
     stack.answer("Once upon a time.")
     stack.exchange("Plums?", "Blue.")
     assert stack.texts == ["Apples?", "Red", "Plums?", "Blue."]

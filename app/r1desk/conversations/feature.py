@@ -243,7 +243,7 @@ class ConversationsFeature(Feature[ConversationsWindow]):
 
     @Slot()
     def _on_busy_changed(self) -> None:
-        self._window.sidebar.list.set_answering(self._chat.answering, self._chat.waiting)
+        self._window.sidebar.list.set_answering(self._chat.answering, self._chat.answers.waiting)
 
     def _title_of(self, conversation_id: int | None) -> str:
         info = self._infos.get(conversation_id)

@@ -89,10 +89,6 @@ class ChatController(QObject):
         return self.answer is not None or bool(self.answers.storing)
 
     @property
-    def waiting(self) -> frozenset[int]:
-        return self.answers.waiting
-
-    @property
     def busy_here(self) -> bool:
         """True while the answer being written belongs to the conversation shown."""
         return self.busy and (self.answer is None or self.answering == self.conversation_id)
@@ -157,7 +153,7 @@ class ChatController(QObject):
         self.trashed = trashed
         self.show(conversation_id, branch)
         self._restore(conversation_id, draft, attachments)
-        if self._position(message_id) is not None:
+        if self.position(message_id) is not None:
             self.match_requested.emit(message_id, query)
         if left:
             self.version_opened.emit(left)
@@ -211,7 +207,7 @@ class ChatController(QObject):
         self.preparing, self.reads_documents = preparing, preparing and documents
         self.preparing_changed.emit()
 
-    def _position(self, message_id: int) -> int | None:
+    def position(self, message_id: int) -> int | None:
         return next((i for i, m in enumerate(self.shown_branch) if m.id == message_id), None)
 
     def show_stored(self, before: int | None, stored: int, branch: Branch) -> None:
@@ -236,7 +232,7 @@ class ChatController(QObject):
         `sources` are passages of documents that the answer is given. In the place of an `edited`
         message, whose files it has, it begins a new branch; the old one is kept.
         """
-        position = self._position(edited) if edited else len(self.shown_branch)
+        position = self.position(edited) if edited else len(self.shown_branch)
         if position is None:
             return
         attachments = self.shown_branch[position].attachments if edited else attachments
@@ -266,7 +262,7 @@ class ChatController(QObject):
         `fills_context`: also where less than the reserve is free for it. `memory_start`: the model
         reads from this message on.
         """
-        position = self._position(message_id)
+        position = self.position(message_id)
         if not position or self.answers.storing:
             return
         old, question = self.shown_branch[position], self.shown_branch[position - 1].id
@@ -290,7 +286,7 @@ class ChatController(QObject):
         self, message_id: int, *, answers_now: bool = False, memory_start: int | None = None
     ) -> None:
         """Let an answer that was cut go on; `answers_now` ends its thinking first."""
-        position = self._position(message_id)
+        position = self.position(message_id)
         message = self.shown_branch[position] if position else None
         if message is None or not can_go_on(message) or self.answers.storing:
             return

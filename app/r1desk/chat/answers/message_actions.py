@@ -89,7 +89,7 @@ class MessageActions:
 
     def delete(self, message_id: int) -> None:
         message = self._message(message_id)
-        if message is None or message.conversation_id in self._chat.waiting:
+        if message is None or message.conversation_id in self._chat.answers.waiting:
             return
         is_version = message.sibling_count > 1
         self._change(
@@ -146,7 +146,7 @@ class MessageActions:
         Questions that have no other answer become a text that is not sent yet.
         """
         chat, branch = self._chat, self._chat.shown_branch
-        position = next((i for i, m in enumerate(branch) if m.id == message_id), 0)
+        position = chat.position(message_id)
         below = branch[position:] if position else []
         keys = {message.id for message in below}
         taken = chat.answers.take(keys)
@@ -170,7 +170,7 @@ class MessageActions:
     async def branch_off(self, message_id: int) -> None:
         """Copy the branch down to a message into a new conversation and open that."""
         message = self._message(message_id)
-        if message is None or message.conversation_id in self._chat.waiting:
+        if message is None or message.conversation_id in self._chat.answers.waiting:
             return
 
         def copy(store: Store) -> int:
@@ -197,4 +197,5 @@ class MessageActions:
     def _message(self, message_id: int) -> ChatMessage | None:
         if self._chat.busy_here or self._chat.trashed:
             return None
-        return next((m for m in self._chat.shown_branch if m.id == message_id), None)
+        position = self._chat.position(message_id)
+        return self._chat.shown_branch[position] if position is not None else None

@@ -1,7 +1,6 @@
 """Carries out what a person asks for in the chat of one window, and says what became of it."""
 
 from collections.abc import Sequence
-from itertools import pairwise
 from pathlib import Path
 
 from PySide6.QtCore import Slot
@@ -22,7 +21,7 @@ from r1desk.chat.presenters.prompt_library import PromptLibrary
 from r1desk.chat.values import intents
 from r1desk.features import Presenter
 from r1desk.platform.tasks import Tasks, task
-from r1desk.store import AnswerSources, Attachment, ChatMessage
+from r1desk.store import Attachment, ChatMessage
 from r1desk.widgets.bounded_dialog import accepted, ask_to_open
 from r1desk.widgets.notice_bar import Level, Notice
 
@@ -160,9 +159,8 @@ class RequestHandler(Presenter):
 
     def _question(self, answer: int) -> ChatMessage:
         """What is asked: the message above an answer, or what is in the composer."""
-        for above, message in pairwise(self._chat.shown_branch):
-            if message.id == answer:
-                return above
+        if position := self._chat.position(answer):
+            return self._chat.shown_branch[position - 1]
         self._composer.flush_draft()  # now, so that it goes with the question
         files = self._documents.draft
         return ChatMessage(0, Role.USER, self._composer.text(), attachments=files)
@@ -179,22 +177,18 @@ class RequestHandler(Presenter):
     @task
     async def _change_passages(self, answer: int) -> None:
         """Show the passages of an answer, and ask its question again with those that are left."""
-        for question, message in pairwise(self._chat.shown_branch):
-            if message.id == answer and message.sources is not None:
-                chosen = await self._choose(message.sources, question.content)
-                if chosen is not None:
-                    self._ask(question.content, (), question.id, chosen)
-                return
-
-    async def _choose(self, sources: AnswerSources, question: str) -> list[Passage] | None:
-        """Show the passages; those that are to be sent, None for no question at all."""
+        position = self._chat.position(answer)
+        if not position or (sources := self._chat.shown_branch[position].sources) is None:
+            return
+        question = self._chat.shown_branch[position - 1]
         among = self._documents.of_question(()).keys() - set(sources.documents)
-        dialog = PassagesDialog(sources, question, self._documents, among, self._window)
+        dialog = PassagesDialog(sources, question.content, self._documents, among, self._window)
         try:
-            return dialog.chosen() if await accepted(dialog) else None
+            if await accepted(dialog):
+                self._ask(question.content, (), question.id, dialog.chosen())
         finally:
             dialog.close()
-            self._window.composer.setFocus()
+            self._composer.setFocus()
 
     @task
     async def _ask(
