@@ -60,7 +60,7 @@ def documents(stack: ChatStack) -> Iterator[ChatDocuments]:
         stack.chat,
         counter,
         stack.history,
-        speed=MeasuredSpeed(stack.engine.bridge),
+        speed=MeasuredSpeed(stack.chat),
         settings=SettingsDouble(stack.settings.sampling, "Be brief."),
     )
     yield made

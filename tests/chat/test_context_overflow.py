@@ -44,7 +44,7 @@ class Overflow:
         )
         self.models.ready = True
         counter = TokenCounter(stack.engine.bridge, self.models)
-        speed = MeasuredSpeed(stack.engine.bridge)
+        speed = MeasuredSpeed(stack.chat)
         self.overflow = ContextOverflow(stack.chat, counter, Documents(), speed)
         self._counted = 0
 

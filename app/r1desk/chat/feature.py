@@ -6,7 +6,6 @@ from PySide6.QtCore import Qt, QTimer, Slot
 from PySide6.QtGui import QKeySequence
 
 from deepseek_r1.core.errors import ErrorReport
-from deepseek_r1.core.events import ModelLoaded
 from deepseek_r1.core.heap import return_free_memory
 from deepseek_r1.core.i18n import tr
 from deepseek_r1.core.settings import PromptCacheSettings
@@ -28,7 +27,7 @@ from r1desk.chat.presenters.prompt_library import PromptLibrary
 from r1desk.chat.presenters.request_handler import RequestHandler
 from r1desk.features import AnsweringModel, Feature, Services
 from r1desk.platform.qt_application import application
-from r1desk.store import ChatMessage, ConversationSettings, FolderInfo
+from r1desk.store import ConversationSettings, FolderInfo
 from r1desk.widgets.notice_bar import Level, Notice
 
 PROMPTS_FOLDER = "prompts"  # of the profile
@@ -49,7 +48,7 @@ class ChatFeature(Feature[ChatWindow]):
         self.presets = PresetController(store, self)
         self.history = UndoHistory(chat)
         self._actions = MessageActions(chat, self.history)
-        self._speed = MeasuredSpeed(engine)
+        self._speed = MeasuredSpeed(chat)
         counter = TokenCounter(engine, models)
         self.documents = documents = ChatDocuments(
             chat, counter, self.history, speed=self._speed, settings=settings
@@ -71,7 +70,7 @@ class ChatFeature(Feature[ChatWindow]):
         chat, models, services = self.controller, self._models, self._services
         chat.branch_shown.connect(self._on_branch_shown)
         chat.leaving.connect(self._on_leaving)
-        models.loaded.connect(self._on_model_loaded)
+        models.loaded.connect(self.overflow.refresh)
         models.loaded.connect(self.settings.emit_model)
         models.loaded.connect(self.sizes.refresh)
         models.loaded.connect(self.prompts.restore_shown)
@@ -86,14 +85,8 @@ class ChatFeature(Feature[ChatWindow]):
         for outcome in (writes.failed, writes.kept, writes.recovered):
             outcome.connect(self._hold_open_while_unsaved)
 
-    @Slot(object)
-    def _on_model_loaded(self, _loaded: ModelLoaded) -> None:
-        self._speed.reset(self.controller.shown_branch, self._models.name)
-        self.overflow.refresh()
-
-    @Slot(object, list)
-    def _on_branch_shown(self, _conversation_id: int | None, branch: list[ChatMessage]) -> None:
-        self._speed.fill(branch, self._models.name)
+    @Slot()
+    def _on_branch_shown(self) -> None:
         self._trim_timer.start()  # texts of the conversation before are free by now
 
     @Slot()
