@@ -494,8 +494,7 @@ def test_a_reading_that_is_stopped_while_its_text_is_fetched_does_not_begin(
 
 def test_the_text_of_a_document_that_is_deleted_is_read_no_further(qtbot, stack, documents):
     file, other = (attached(documents, pages(count)) for count in (8, 9))
-    stack.do(stack.chat.send, "Who?", (file, other))
-    stack.answer("Ann.")
+    stack.exchange("Who?", "Ann.", file, other)
     reading = reading_of(stack)
     documents.cleaned.connect(reading.forget)
     reading.start((file.sha256, other.sha256))
@@ -527,8 +526,7 @@ def test_what_is_attached_before_a_chat_is_shown_stands_behind_the_files_of_its_
 
 def test_the_text_goes_with_the_last_chat_that_has_the_document(qtbot, stack, documents):
     kept, gone = (attached(documents, pages(count)) for count in (8, 9))
-    stack.do(stack.chat.send, "Who?", (kept, gone))
-    stack.answer("Ann.")
+    stack.exchange("Who?", "Ann.", kept, gone)
     with qtbot.waitSignal(documents.cleaned):
         documents.remove(gone.sha256)
     assert [each.sha256 for each in documents.index.documents()] == [kept.sha256]
@@ -538,8 +536,7 @@ def test_the_text_stays_while_the_deleted_message_that_has_it_can_be_brought_bac
     qtbot: QtBot, stack: ChatStack, documents: ChatDocuments
 ) -> None:
     file = attached(documents, pages(8))
-    stack.do(stack.chat.send, "Who?", (file,))
-    stack.answer("Ann.")
+    stack.exchange("Who?", "Ann.", file)
     stack.do(stack.actions.delete, stack.shown[0].id)
     documents.clean([file.sha256], for_good=False)  # attached once more, and taken off
     qtbot.wait(100)
@@ -553,8 +550,7 @@ def test_at_the_start_texts_that_nothing_has_go_and_new_ones_stay(
     qtbot: QtBot, stack: ChatStack, documents: ChatDocuments, tmp_path: Path
 ) -> None:
     kept, gone = (attached(documents, pages(count)) for count in (8, 9))
-    stack.do(stack.chat.send, "Who?", (kept,))
-    stack.answer("Ann.")
+    stack.exchange("Who?", "Ann.", kept)
     documents.index.added.clear()  # they are of the session before
     new = attached(documents, pages(10))
     with qtbot.waitSignal(documents.cleaned) as cleaned:
@@ -600,8 +596,7 @@ def test_a_changed_file_that_cannot_be_read_any_more_is_refused_once(
     document = pages(8)
     documents.index.add(document, str(file), file.stat().st_mtime_ns)
     attachment = Attachment(document.name, sha256=document.sha256, pages=8)
-    stack.do(stack.chat.send, "Who?", (attachment,))  # what no chat has is deleted
-    stack.answer("Ann.")
+    stack.exchange("Who?", "Ann.", attachment)
     file.write_bytes(b"\0\1\2" * 99)
     os.utime(file, ns=(5, 5))
     refused: list[ErrorReport] = []
