@@ -136,7 +136,7 @@ class RequestHandler(Presenter):
             case intents.AttachFiles(paths):
                 attachments.add_paths(paths)
             case intents.AttachText(text):
-                attachments.add_text(text)
+                self._documents.files.read_text(text)
             case intents.ReadPage(address):
                 attachments.add_page(address)
             case intents.AttachPicture(picture):
