@@ -207,7 +207,7 @@ class Trial:
         """Wait until all that was asked is answered or was refused."""
         self._free()
         chat = self.session.chat
-        until(lambda: not chat.busy and not chat.waiting, "the end of the last answer")
+        until(lambda: not chat.busy and not chat.answers.waiting, "the end of the last answer")
         self.live(2.0)
 
     def check(self) -> dict[str, object]:

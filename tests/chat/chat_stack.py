@@ -10,7 +10,7 @@ from deepseek_r1.core.settings import SamplingSettings
 from deepseek_r1.documents.index import DocumentIndex
 from r1desk.chat.answers.controller import ChatController
 from r1desk.chat.answers.message_actions import MessageActions, UndoHistory
-from r1desk.store import ChatMessage, Store, StoreFull, StoreThread
+from r1desk.store import Attachment, ChatMessage, Store, StoreFull, StoreThread
 from r1desk.store.store_bridge import StoreBridge
 from support.awaiting import result_of
 from support.engine_double import EngineDouble
@@ -59,7 +59,7 @@ class ChatStack:
         self.chat.draft_restored.connect(lambda text, _files: self.drafts.append(text))
         self.chat.pending_writes.failed.connect(lambda report: self.failures.append(report.code))
         self.history = UndoHistory(self.chat)
-        self.actions = MessageActions(self.store, self.chat, self.history)
+        self.actions = MessageActions(self.chat, self.history)
 
     def settle(self) -> None:
         """Until the results of all that the store was asked for have arrived, and what follows.
@@ -86,9 +86,9 @@ class ChatStack:
         self.engine.say(text)
         self.finish()
 
-    def exchange(self, question: str, answer: str) -> None:
-        """A question and its answer."""
-        self.send(question)
+    def exchange(self, question: str, answer: str, *files: Attachment) -> None:
+        """A question with files, and its answer."""
+        self.do(self.chat.send, question, files)
         self.answer(answer)
 
     def finish(self, reason: FinishReason = FinishReason.STOP, **stats: Any) -> None:

@@ -1,5 +1,7 @@
 """What is sent is on disk first; answers come one at a time; every version is kept."""
 
+from pathlib import Path
+
 from chat.chat_stack import CONTEXT, ChatStack, chat_stack
 from deepseek_r1.core.errors import EngineFailed
 from deepseek_r1.core.events import Event, FinishReason, ThinkingEnd, ThinkingFinished
@@ -7,6 +9,7 @@ from deepseek_r1.core.messages import PartialAnswer
 from deepseek_r1.core.settings import SamplingSettings
 from deepseek_r1.host.protocol import CancelRequest, EndThinkingRequest, GenerateRequest
 from r1desk.chat.answers import pending_writes, streaming_answer
+from r1desk.chat.answers.chat_settings import ChatSettingsController
 from r1desk.store import ConversationSettings
 
 
@@ -107,6 +110,19 @@ def test_an_answer_follows_the_settings_of_its_conversation(stack: ChatStack) ->
     assert stack.engine.asked.reserve == 80, "the longest answer takes no more"
 
 
+def test_a_setting_that_is_changed_at_once_leaves_the_conversation_its_model(stack: ChatStack):
+    stack.chat.models.next_path = Path("apples.gguf")
+    stack.exchange("Apples?", "Red.")
+    stack.open(None)
+    settings = ChatSettingsController(stack.chat)
+    warm = SamplingSettings(temperature=1.5)
+    stack.chat.branch_shown.connect(lambda *_branch: settings.set_sampling(warm))
+    stack.open(1)  # the click comes before the stored settings
+    stored = stack.read(lambda store: store.conversations.settings(1))
+    assert (stored.model_path, stored.sampling) == ("apples.gguf", warm)
+    assert settings.present[0] == warm
+
+
 # ---- one answer at a time
 
 
@@ -141,10 +157,10 @@ def test_another_conversation_waits_its_turn(stack: ChatStack) -> None:
 def test_a_question_that_waits_is_taken_back_with_what_was_asked_below_it(stack: ChatStack) -> None:
     for question in ("Name a fruit.", "Name a tree.", "Name a fish."):
         stack.send(question)
-    assert stack.chat.waiting == {1}
+    assert stack.chat.answers.waiting == {1}
     stack.do(stack.actions.withdraw, stack.shown[3].id)
     assert stack.back == ["Name a tree.\n\nName a fish."]
-    assert not stack.chat.waiting
+    assert not stack.chat.answers.waiting
     stack.answer("Pear.")
     assert stack.texts == ["Name a fruit.", "Pear."]
     assert not stack.chat.busy
@@ -156,7 +172,7 @@ def test_another_answer_that_waits_is_taken_back_and_the_question_stays(stack: C
     stack.send("Write a story.")
     stack.open(1)
     stack.do(stack.chat.regenerate, stack.shown[-1].id)
-    assert (stack.chat.waiting, stack.shown[-1].state) == ({1}, "queued")
+    assert (stack.chat.answers.waiting, stack.shown[-1].state) == ({1}, "queued")
     stack.do(stack.actions.withdraw, stack.shown[-1].id)
     assert stack.texts == ["Apples?", "Red."]
 
@@ -172,7 +188,7 @@ def test_a_cut_answer_that_waits_to_go_on_is_taken_back_with_what_was_asked_belo
     stack.send("Pears?")
     stack.do(stack.actions.withdraw, stack.shown[1].id)
     assert (stack.texts, stack.back) == (["Apples?", "Red"], ["Pears?"])
-    assert (stack.shown[1].state, stack.chat.waiting) == ("complete", frozenset())
+    assert (stack.shown[1].state, stack.chat.answers.waiting) == ("complete", frozenset())
     stack.answer("Once upon a time.")
     stack.exchange("Plums?", "Blue.")
     assert stack.texts == ["Apples?", "Red", "Plums?", "Blue."]

@@ -2,7 +2,6 @@
 
 import os
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -19,7 +18,6 @@ from deepseek_r1.core.events import ModelFacts
 from deepseek_r1.documents.document import Block, Document, Passage, Place
 from deepseek_r1.documents.errors import DocumentEmpty, DocumentIsPicture
 from deepseek_r1.documents.page_drawing import DrawnPage
-from deepseek_r1.documents.passages import estimated_tokens
 from deepseek_r1.host.protocol import (
     CancelRequest,
     EmbeddingReply,
@@ -57,13 +55,12 @@ def pages(count: int) -> Document:
 @pytest.fixture
 def documents(stack: ChatStack) -> Iterator[ChatDocuments]:
     counter = TokenCounter(stack.engine.bridge, ModelsDouble(0))
+    stack.chat.models.context_length = 10 * CONTEXT
     made = ChatDocuments(
         stack.chat,
-        stack.store,
         counter,
         stack.history,
-        speed=MeasuredSpeed(stack.engine.bridge),
-        models=ModelsDouble(10 * CONTEXT),
+        speed=MeasuredSpeed(stack.chat),
         settings=SettingsDouble(stack.settings.sampling, "Be brief."),
     )
     yield made
@@ -71,9 +68,8 @@ def documents(stack: ChatStack) -> Iterator[ChatDocuments]:
 
 
 def reading_of(stack: ChatStack) -> DocumentPrefill:
-    engine, models = stack.engine.bridge, ModelsDouble(0)
-    models.facts = FACTS
-    return DocumentPrefill(engine, stack.chat, stack.store, models)
+    stack.chat.models.facts = FACTS
+    return DocumentPrefill(stack.chat)
 
 
 def attached(documents: ChatDocuments, document: Document) -> Attachment:
@@ -163,14 +159,6 @@ def test_passages_stand_with_their_question_until_documents_are_asked_again(
     thanks = result_of(documents.plan("Thanks, that helps!"))
     stack.do(stack.chat.send, "Thanks, that helps!", (), thanks)
     assert all("Ann-9." not in each.content for each in stack.engine.asked.messages[:-2])
-
-
-def test_what_no_model_can_count_is_taken_for_longer_and_not_for_shorter(qtbot, documents):
-    text = "A warden of a gate. " * 500
-    with ThreadPoolExecutor(1) as elsewhere:
-        counting = elsewhere.submit(documents.counter.count_tokens, text)
-        qtbot.waitUntil(counting.done)
-    assert counting.result() == pytest.approx(1.2 * estimated_tokens(text))
 
 
 def compared(qtbot, stack, documents):
@@ -506,8 +494,7 @@ def test_a_reading_that_is_stopped_while_its_text_is_fetched_does_not_begin(
 
 def test_the_text_of_a_document_that_is_deleted_is_read_no_further(qtbot, stack, documents):
     file, other = (attached(documents, pages(count)) for count in (8, 9))
-    stack.do(stack.chat.send, "Who?", (file, other))
-    stack.answer("Ann.")
+    stack.exchange("Who?", "Ann.", file, other)
     reading = reading_of(stack)
     documents.cleaned.connect(reading.forget)
     reading.start((file.sha256, other.sha256))
@@ -539,8 +526,7 @@ def test_what_is_attached_before_a_chat_is_shown_stands_behind_the_files_of_its_
 
 def test_the_text_goes_with_the_last_chat_that_has_the_document(qtbot, stack, documents):
     kept, gone = (attached(documents, pages(count)) for count in (8, 9))
-    stack.do(stack.chat.send, "Who?", (kept, gone))
-    stack.answer("Ann.")
+    stack.exchange("Who?", "Ann.", kept, gone)
     with qtbot.waitSignal(documents.cleaned):
         documents.remove(gone.sha256)
     assert [each.sha256 for each in documents.index.documents()] == [kept.sha256]
@@ -550,8 +536,7 @@ def test_the_text_stays_while_the_deleted_message_that_has_it_can_be_brought_bac
     qtbot: QtBot, stack: ChatStack, documents: ChatDocuments
 ) -> None:
     file = attached(documents, pages(8))
-    stack.do(stack.chat.send, "Who?", (file,))
-    stack.answer("Ann.")
+    stack.exchange("Who?", "Ann.", file)
     stack.do(stack.actions.delete, stack.shown[0].id)
     documents.clean([file.sha256], for_good=False)  # attached once more, and taken off
     qtbot.wait(100)
@@ -565,8 +550,7 @@ def test_at_the_start_texts_that_nothing_has_go_and_new_ones_stay(
     qtbot: QtBot, stack: ChatStack, documents: ChatDocuments, tmp_path: Path
 ) -> None:
     kept, gone = (attached(documents, pages(count)) for count in (8, 9))
-    stack.do(stack.chat.send, "Who?", (kept,))
-    stack.answer("Ann.")
+    stack.exchange("Who?", "Ann.", kept)
     documents.index.added.clear()  # they are of the session before
     new = attached(documents, pages(10))
     with qtbot.waitSignal(documents.cleaned) as cleaned:
@@ -612,8 +596,7 @@ def test_a_changed_file_that_cannot_be_read_any_more_is_refused_once(
     document = pages(8)
     documents.index.add(document, str(file), file.stat().st_mtime_ns)
     attachment = Attachment(document.name, sha256=document.sha256, pages=8)
-    stack.do(stack.chat.send, "Who?", (attachment,))  # what no chat has is deleted
-    stack.answer("Ann.")
+    stack.exchange("Who?", "Ann.", attachment)
     file.write_bytes(b"\0\1\2" * 99)
     os.utime(file, ns=(5, 5))
     refused: list[ErrorReport] = []

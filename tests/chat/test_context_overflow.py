@@ -16,7 +16,6 @@ from r1desk.chat.context.context_options import longer_context
 from r1desk.chat.context.context_overflow import ContextOverflow
 from r1desk.chat.context.loaded_model import MeasuredSpeed, TokenCounter
 from r1desk.chat.values.intents import ContextOption, ContextOptions, ContextWay
-from support.models_double import ModelsDouble
 
 FACTS = ModelFacts(
     path="/model.gguf", name="Model", architecture="llama", file_mib=1, parameters=1,
@@ -39,20 +38,14 @@ class Overflow:
 
     def __init__(self, stack: ChatStack) -> None:
         self.stack = stack
-        self.models = ModelsDouble(CONTEXT)
+        self.models = stack.chat.models
         self.models.current = ModelLoaded(
             facts=FACTS, bill=BILL, load_s=1, threads=1, threads_prefill=1
         )
         self.models.ready = True
         counter = TokenCounter(stack.engine.bridge, self.models)
-        self.overflow = ContextOverflow(
-            stack.chat,
-            counter,
-            stack.engine.bridge,
-            models=self.models,
-            documents=Documents(),
-            speed=MeasuredSpeed(stack.engine.bridge),
-        )
+        speed = MeasuredSpeed(stack.chat)
+        self.overflow = ContextOverflow(stack.chat, counter, Documents(), speed)
         self._counted = 0
 
     def count(self) -> None:
@@ -255,15 +248,6 @@ def test_ways_for_a_conversation_that_was_left_are_not_shown(stack: ChatStack) -
     assert made.overflow.options is None
     made.choose(ContextWay.SUMMARY)
     assert stack.shown == []
-
-
-def test_the_ways_are_offered_again_after_a_restart(full: Overflow) -> None:
-    again = Overflow(full.stack)
-    again._counted = full._counted
-    full.stack.open(1)
-    again.count()
-    again.bill()
-    assert again.option(ContextWay.LEAVE_OUT).possible
 
 
 def test_an_engine_that_says_nothing_of_its_context_stops_no_window() -> None:

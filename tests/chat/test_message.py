@@ -1,5 +1,7 @@
 """Which answers can go on, and what they took in all."""
 
+import pytest
+
 from deepseek_r1.core.events import FinishReason, GenerationStats, ThinkingEnd
 from deepseek_r1.core.messages import PartialAnswer
 from r1desk.chat.values.prompt import can_go_on, merged_stats, partial_answer
@@ -14,17 +16,23 @@ def answer(content: str = "So far", **more: object) -> ChatMessage:
     return ChatMessage(1, "assistant", content, **more)
 
 
-def test_a_cut_or_stopped_answer_goes_on_and_a_finished_one_does_not() -> None:
-    assert can_go_on(answer(stats=stats(FinishReason.LENGTH)))
-    assert can_go_on(answer(stats=stats(FinishReason.REPETITION)))
-    assert can_go_on(answer(state="stopped"))  # the window was killed: no numbers
-    assert can_go_on(answer(state="failed"))
-    assert not can_go_on(answer(stats=stats(FinishReason.STOP)))
-    assert not can_go_on(answer())  # of an archive
-    assert not can_go_on(answer("", state="stopped"))
-    assert not can_go_on(answer(state="streaming"))
-    assert not can_go_on(answer(state="stopped", edited=True))
-    assert not can_go_on(ChatMessage(1, "user", "Hello", state="stopped"))
+@pytest.mark.parametrize(
+    ("message", "goes_on"),
+    [
+        (answer(stats=stats(FinishReason.LENGTH)), True),
+        (answer(stats=stats(FinishReason.REPETITION)), True),
+        (answer(state="stopped"), True),  # the window was killed: no numbers
+        (answer(state="failed"), True),
+        (answer(stats=stats(FinishReason.STOP)), False),
+        (answer(), False),  # of an archive
+        (answer("", state="stopped"), False),
+        (answer(state="streaming"), False),
+        (answer(state="stopped", edited=True), False),
+        (ChatMessage(1, "user", "Hello", state="stopped"), False),
+    ],
+)
+def test_a_cut_or_stopped_answer_goes_on_and_a_finished_one_does_not(message, goes_on):
+    assert can_go_on(message) == goes_on
 
 
 def test_a_thought_without_an_answer_goes_on_whatever_ended_it() -> None:

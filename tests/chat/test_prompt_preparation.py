@@ -23,13 +23,7 @@ class Preparing:
     def __init__(self, stack: ChatStack, folder: Path | None) -> None:
         self.stack, self.preferences = stack, stack.settings
         self.preferences.prompts = PromptCacheSettings()
-        self.preparation = PromptPreparation(
-            stack.engine.bridge,
-            stack.store,
-            stack.chat,
-            folder,
-            preferences=self.preferences,
-        )
+        self.preparation = PromptPreparation(stack.chat, folder)
 
     def use(self, settings: PromptCacheSettings) -> None:
         """Take up other settings."""

@@ -2,8 +2,10 @@
 
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import partial
+from types import SimpleNamespace
 
-from PySide6.QtCore import QObject, Signal
+from PySide6.QtCore import QObject, QTimer, Signal
 from pytestqt.qtbot import QtBot
 
 from chat.shown_messages import answer, user
@@ -11,11 +13,13 @@ from deepseek_r1.core.events import FinishReason, GenerationStats, ModelFacts
 from deepseek_r1.core.messages import Message
 from deepseek_r1.core.settings import SamplingSettings
 from deepseek_r1.host.protocol import EnginePhase, EngineState, Heartbeat
-from r1desk.chat.context.loaded_model import NotCounted
+from r1desk.chat.context.loaded_model import NotCounted, TokenCounter
 from r1desk.chat.context.prompt_size_controller import PromptSizeController
 from r1desk.chat.values.prompt import with_attachments
+from r1desk.platform.background_thread import ask_in_background
 from r1desk.platform.tasks import Later
 from r1desk.store import AnswerSources, Attachment, ChatMessage
+from support.awaiting import result_of
 from support.models_double import ModelsDouble
 
 FACTS = ModelFacts(
@@ -204,3 +208,25 @@ def test_documents_are_counted_once_and_where_they_fit(qtbot: QtBot) -> None:
     assert (sizes.size.text, sizes.size.whole) == (alone + 200, ("b", "a")), "the history has b"
     sizes.set_message("hello", (replace(mine, searched=True),))
     assert (sizes.size.text, sizes.size.whole) == (alone, ())
+
+
+def counted(*, busy_ms: int | None) -> int:
+    """Of a text of 100 words by a model that counts 7, and is busy for so long; None: for ever."""
+
+    async def reply(*_request, **_fields):
+        return SimpleNamespace(tokens=7)
+
+    engine, models = SimpleNamespace(state=EngineState.GENERATING, submit=reply), ModelsDouble(0)
+    models.ready = True
+    if busy_ms is not None:
+        QTimer.singleShot(busy_ms, partial(setattr, engine, "state", EngineState.IDLE))
+    counter = TokenCounter(engine, models)
+    return result_of(ask_in_background(partial(counter.count_tokens, "word " * 100)))
+
+
+def test_what_is_just_ending_is_waited_for(qtbot):
+    assert counted(busy_ms=200) == 7
+
+
+def test_a_model_that_goes_on_is_not_waited_for_and_the_estimate_is_cautious(qtbot):
+    assert counted(busy_ms=None) > 100

@@ -16,9 +16,7 @@ class Changes:
     def __init__(self, stack: ChatStack) -> None:
         self.stack, self.history, self.actions = stack, stack.history, stack.actions
         self.undone: list[str] = []
-        self.refused: list[str] = []
         self.history.undone.connect(lambda change: self.undone.append(change.text))
-        self.history.refused.connect(lambda _change, report: self.refused.append(report.code))
 
     def delete(self, position: int) -> None:
         """Delete a message of the branch shown, and all below it."""
@@ -72,18 +70,6 @@ def test_undo_shows_the_conversation_in_which_it_changes_something(changes, stac
     stack.open(None)
     changes.undo()
     assert stack.chat.conversation_id == 1
-    assert stack.texts == TEXTS
-
-
-def test_an_undo_that_the_disk_refuses_can_be_tried_again(changes, stack):
-    changes.delete(1)
-    stack.disk.full = True
-    changes.undo()
-    changes.undo()
-    assert changes.refused == ["StoreFull", "StoreFull"]
-    assert stack.texts == TEXTS[:1]
-    stack.disk.full = False
-    changes.undo()
     assert stack.texts == TEXTS
 
 

@@ -1,6 +1,7 @@
 """The model that answers in the chat, with the test in its place."""
 
 from pathlib import Path
+from types import SimpleNamespace
 
 from deepseek_r1.core.events import ModelFacts, ModelLoaded
 from deepseek_r1.core.settings import LoadSettings, SamplingSettings
@@ -16,6 +17,7 @@ class ModelsDouble:
         self.current: ModelLoaded | None = None
         self.facts: ModelFacts | None = None
         self.ready = False
+        self.loaded = SimpleNamespace(connect=lambda _slot: None)
         self.settings = LoadSettings()
         self.applied: list[LoadSettings] = []
         self.apply = self.applied.append

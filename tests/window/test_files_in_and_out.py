@@ -2,6 +2,7 @@
 
 import json
 import threading
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +23,7 @@ from deepseek_r1.documents.document import Document
 from deepseek_r1.documents.page_drawing import DrawnPage, PageDrawer
 from deepseek_r1.host.protocol import GenerateRequest
 from r1desk.chat.context import file_reader
+from r1desk.chat.messages.document_pane import DocumentPane
 from r1desk.chat.presenters.document_lists import DocumentsDialog
 from r1desk.chat.presenters.document_presenter import PassagesDialog
 from r1desk.chat.presenters.prompt_library import PromptDialog
@@ -80,6 +82,32 @@ def wait_chips(qtbot: QtBot, session: Session, count: int) -> None:
     )
 
 
+def open_document(qtbot: QtBot, session: Session, file: Path | None) -> DocumentPane:
+    """Drop a file, and click its chip, until its first page is drawn; None: one that is there."""
+    if file is not None:
+        drop(session.window, file)
+    wait_chips(qtbot, session, 1)
+    click(session.window.composer.attachments.chips[0].open_button)
+    pane = session.window.document
+    qtbot.waitUntil(lambda: not pane.sheet.picture.pixmap().isNull())
+    return pane
+
+
+@pytest.fixture
+def may_read(monkeypatch: pytest.MonkeyPatch) -> Iterator[dict[str, threading.Event]]:
+    """Files by their names, each of which is read only once its event is set."""
+    held, read = dict[str, threading.Event](), file_reader.read_document
+
+    def slowly(file: Path, **how: Any) -> Document:
+        assert file.name not in held or held[file.name].wait(60)
+        return read(file, **how)
+
+    monkeypatch.setattr(file_reader, "read_document", slowly)
+    yield held
+    for each in held.values():
+        each.set()
+
+
 def test_dropped_files_go_to_the_model_with_the_question(qtbot, own_profile, tmp_path):
     table = tmp_path / "prices.csv"
     table.write_text("fruit,price\napple,3\n", encoding="utf-8")
@@ -109,16 +137,10 @@ def test_dropped_files_go_to_the_model_with_the_question(qtbot, own_profile, tmp
 
 @pytest.mark.parametrize("returns_first", [False, True])
 def test_a_file_is_read_on_while_another_chat_is_shown(
-    qtbot, own_profile, engine, notes, monkeypatch, returns_first
+    qtbot, own_profile, engine, notes, may_read, returns_first
 ):
-    may_end, read = threading.Event(), file_reader.read_document
+    may_end = may_read["long.md"] = threading.Event()
     (long := notes.with_name("long.md")).write_text("# Long", encoding="utf-8")
-
-    def slowly(file: Path, **how: Any) -> Document:
-        assert file != long or may_end.wait(60)
-        return read(file, **how)
-
-    monkeypatch.setattr(file_reader, "read_document", slowly)
     with ready_session(qtbot, own_profile, engine=engine) as session:
         readings = session.chat_feature.documents.files
         ask(qtbot, session, "First")
@@ -155,11 +177,7 @@ def test_a_pdf_is_shown_beside_the_chat_as_it_is_drawn_and_esc_closes_it(
     monkeypatch.setattr(PageDrawer, "draw", noting)
     (file := tmp_path / "gates.pdf").write_bytes(pdf([pdf_lines("Gate 1"), pdf_lines("Gate 2")]))
     with ready_session(qtbot, own_profile, engine=engine) as session:
-        drop(session.window, file)
-        wait_chips(qtbot, session, 1)
-        click(session.window.composer.attachments.chips[0].open_button)
-        pane = session.window.document
-        qtbot.waitUntil(lambda: not pane.sheet.picture.pixmap().isNull())
+        pane = open_document(qtbot, session, file)
         assert (pane.page.value(), pane.page.suffix()) == (1, " / 2")
         qtbot.waitUntil(lambda: drawn[-1] == 2)  # before it is wanted
         session.window.keep_layout(session.preferences)
@@ -184,11 +202,7 @@ def test_beside_an_open_document_one_types_on_in_the_message_box_and_esc_there_c
 ):
     (file := tmp_path / "gates.pdf").write_bytes(pdf([pdf_lines("Gate 1")]))
     ready.window.resize(1_300, 700)
-    drop(ready.window, file)
-    wait_chips(qtbot, ready, 1)
-    click(ready.window.composer.attachments.chips[0].open_button)
-    pane = ready.window.document
-    qtbot.waitUntil(lambda: not pane.sheet.picture.pixmap().isNull())
+    pane = open_document(qtbot, ready, file)
     ready.window.activateWindow()
     qtbot.waitUntil(ready.window.isActiveWindow)
     press(Qt.Key.Key_F, Qt.KeyboardModifier.ControlModifier)
@@ -209,9 +223,7 @@ def test_a_document_leaves_the_panel_as_wide_as_it_was(qtbot, own_profile, tmp_p
         session.window.panel_action.setChecked(True)
         qtbot.waitUntil(lambda: session.window.splitter.sizes()[2] > 0)
         sizes = session.window.splitter.sizes()
-        drop(session.window, file)
-        wait_chips(qtbot, session, 1)
-        click(session.window.composer.attachments.chips[0].open_button)
+        open_document(qtbot, session, file)
         qtbot.waitUntil(lambda: session.window.splitter.sizes()[2] > sizes[2])
         press(Qt.Key.Key_Escape)
         assert session.window.splitter.sizes() == sizes
@@ -248,11 +260,7 @@ def test_the_list_of_chats_is_back_when_the_document_goes_with_its_chat_and_afte
 def test_the_words_of_a_picture_are_found_on_it(qtbot, own_profile, tmp_path, engine):
     scan("Gate 45 is closed.", "Platform nine has a red roof.").save(tmp_path / "sign.png")
     with ready_session(qtbot, own_profile, engine=engine) as session:
-        drop(session.window, tmp_path / "sign.png")
-        wait_chips(qtbot, session, 1)
-        click(session.window.composer.attachments.chips[0].open_button)
-        pane = session.window.document
-        qtbot.waitUntil(lambda: not pane.sheet.picture.pixmap().isNull())
+        pane = open_document(qtbot, session, tmp_path / "sign.png")
         assert pane.note.text().startswith("Read from a picture · 9")
         before = pane.sheet.picture.pixmap().toImage()
         press(Qt.Key.Key_F3)
@@ -458,9 +466,7 @@ def test_a_picture_that_is_pasted_is_read_and_a_question_about_it_has_its_text(q
     button = ready.window.composer.attachments.chips[0].open_button
     assert button.iconSize().height() > button.fontMetrics().height()  # the picture, small
     assert "only its text is read" in button.toolTip()
-    click(button)
-    pane = ready.window.document
-    qtbot.waitUntil(lambda: not pane.sheet.picture.pixmap().isNull())
+    pane = open_document(qtbot, ready, None)
     assert not pane.open_button.isVisible()  # it is in no file of the user's
     press(Qt.Key.Key_Escape)
     ask(qtbot, ready, "What opens the safe?")
@@ -581,16 +587,9 @@ def test_a_paste_that_is_too_long_becomes_a_document_that_is_searched(qtbot, own
 
 
 def test_a_folder_has_documents_which_are_listed_as_they_are_read_and_removed(
-    qtbot: QtBot, session: Session, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    qtbot: QtBot, session: Session, tmp_path: Path, may_read: dict[str, threading.Event]
 ) -> None:
-    rest, read_document = threading.Event(), file_reader.read_document
-
-    def read_two(path: Path, **how: Any) -> object:
-        if path.name == "paper 2.txt":
-            rest.wait()
-        return read_document(path, **how)
-
-    monkeypatch.setattr(file_reader, "read_document", read_two)
+    rest = may_read["paper 2.txt"] = threading.Event()
     (folder := tmp_path / "papers").mkdir()
     for n in range(3):
         (folder / f"paper {n}.txt").write_text(f"Paper {n}.", encoding="utf-8")
@@ -601,13 +600,11 @@ def test_a_folder_has_documents_which_are_listed_as_they_are_read_and_removed(
     chooser = dialog.findChildren(QFileDialog)[-1]
     chooser.filesSelected.emit([str(folder)])
     chooser.reject()
-    try:
-        qtbot.waitUntil(lambda: dialog.tree.topLevelItemCount() == 2)
-        assert dialog.progress.text() == "Reading 3 of 3 files."
-        assert dialog.progress.text() in notice_text(session)
-        click(session.window.notices.rows[0].close_button)
-    finally:
-        rest.set()
+    qtbot.waitUntil(lambda: dialog.tree.topLevelItemCount() == 2)
+    assert dialog.progress.text() == "Reading 3 of 3 files."
+    assert dialog.progress.text() in notice_text(session)
+    click(session.window.notices.rows[0].close_button)
+    rest.set()
     qtbot.waitUntil(lambda: dialog.tree.topLevelItemCount() == 3 and not dialog.progress.text())
     assert notice_text(session) == ""  # what was closed stays closed
     dialog.tree.topLevelItem(1).setSelected(True)
@@ -619,14 +616,8 @@ def test_a_folder_has_documents_which_are_listed_as_they_are_read_and_removed(
     dialog.close()
 
 
-def test_files_are_read_on_after_a_change_of_language(qtbot, session, notes, tmp_path, monkeypatch):
-    reads, read_document = threading.Event(), file_reader.read_document
-
-    def slow_read(*what: object, **how: object) -> object:
-        reads.wait()
-        return read_document(*what, **how)
-
-    monkeypatch.setattr(file_reader, "read_document", slow_read)
+def test_files_are_read_on_after_a_change_of_language(qtbot, session, notes, tmp_path, may_read):
+    reads = may_read["notes.md"] = may_read["paper.txt"] = threading.Event()
     (paper := tmp_path / "paper.txt").write_text("Paper.", encoding="utf-8")
     folder = session.store.run(lambda store: store.folders.create("Work"))
     session.chat_feature.show_folder_documents(FolderInfo(folder, "Work"))

@@ -6,7 +6,6 @@ from PySide6.QtCore import Qt, QTimer, Slot
 from PySide6.QtGui import QKeySequence
 
 from deepseek_r1.core.errors import ErrorReport
-from deepseek_r1.core.events import ModelLoaded
 from deepseek_r1.core.heap import return_free_memory
 from deepseek_r1.core.i18n import tr
 from deepseek_r1.core.settings import PromptCacheSettings
@@ -28,7 +27,7 @@ from r1desk.chat.presenters.prompt_library import PromptLibrary
 from r1desk.chat.presenters.request_handler import RequestHandler
 from r1desk.features import AnsweringModel, Feature, Services
 from r1desk.platform.qt_application import application
-from r1desk.store import ChatMessage, ConversationSettings, FolderInfo
+from r1desk.store import ConversationSettings, FolderInfo
 from r1desk.widgets.notice_bar import Level, Notice
 
 PROMPTS_FOLDER = "prompts"  # of the profile
@@ -42,31 +41,23 @@ class ChatFeature(Feature[ChatWindow]):
     def __init__(self, services: Services, models: AnsweringModel) -> None:
         super().__init__()
         self._services, self._models = services, models
-        engine, store, preferences = services.engine, services.store, services.preferences
+        engine, store = services.engine, services.store
         index = DocumentIndex(services.profile / INDEX_FILE if services.writable else None)
-        self.controller = chat = ChatController(engine, store, models, preferences, index)
-        self.settings = settings = ChatSettingsController(store, chat, preferences)
+        self.controller = chat = ChatController(engine, store, models, services.preferences, index)
+        self.settings = settings = ChatSettingsController(chat)
         self.presets = PresetController(store, self)
         self.history = UndoHistory(chat)
-        self._actions = MessageActions(store, chat, self.history)
-        self._speed = MeasuredSpeed(engine)
+        self._actions = MessageActions(chat, self.history)
+        self._speed = MeasuredSpeed(chat)
         counter = TokenCounter(engine, models)
         self.documents = documents = ChatDocuments(
-            chat,
-            store,
-            counter,
-            self.history,
-            speed=self._speed,
-            models=models,
-            settings=settings,
+            chat, counter, self.history, speed=self._speed, settings=settings
         )
-        self._prefill = DocumentPrefill(engine, chat, store, models)
+        self._prefill = DocumentPrefill(chat)
         self.sizes = PromptSizeController(chat, counter, models, documents)
-        self.overflow = ContextOverflow(
-            chat, counter, engine, models=models, documents=documents, speed=self._speed
-        )
+        self.overflow = ContextOverflow(chat, counter, documents, self._speed)
         prompts = services.profile / PROMPTS_FOLDER if services.writable else None
-        self.prompts = PromptPreparation(engine, store, chat, prompts, preferences=preferences)
+        self.prompts = PromptPreparation(chat, prompts)
         self._trim_timer = QTimer(self, singleShot=True, interval=TRIM_DELAY_MS)
         self._trim_timer.timeout.connect(return_free_memory)
         self._window: ChatWindow  # set by `attach`, before anything is shown
@@ -79,7 +70,7 @@ class ChatFeature(Feature[ChatWindow]):
         chat, models, services = self.controller, self._models, self._services
         chat.branch_shown.connect(self._on_branch_shown)
         chat.leaving.connect(self._on_leaving)
-        models.loaded.connect(self._on_model_loaded)
+        models.loaded.connect(self.overflow.refresh)
         models.loaded.connect(self.settings.emit_model)
         models.loaded.connect(self.sizes.refresh)
         models.loaded.connect(self.prompts.restore_shown)
@@ -94,14 +85,8 @@ class ChatFeature(Feature[ChatWindow]):
         for outcome in (writes.failed, writes.kept, writes.recovered):
             outcome.connect(self._hold_open_while_unsaved)
 
-    @Slot(object)
-    def _on_model_loaded(self, _loaded: ModelLoaded) -> None:
-        self._speed.reset(self.controller.shown_branch, self._models.name)
-        self.overflow.refresh()
-
-    @Slot(object, list)
-    def _on_branch_shown(self, _conversation_id: int | None, branch: list[ChatMessage]) -> None:
-        self._speed.fill(branch, self._models.name)
+    @Slot()
+    def _on_branch_shown(self) -> None:
         self._trim_timer.start()  # texts of the conversation before are free by now
 
     @Slot()
@@ -113,7 +98,7 @@ class ChatFeature(Feature[ChatWindow]):
     # ---- the window
 
     def attach(self, window: ChatWindow) -> None:
-        self._window, chat, engine = window, self.controller, self._services.engine
+        self._window, chat = window, self.controller
         find = QKeySequence(QKeySequence.StandardKey.Find)
         window.chats_menu.addAction(tr("Find in this chat"), find, window.chat.find_bar.open_bar)
         files = AttachmentPresenter(window, chat, self.documents, self._prefill, self._speed)
@@ -121,8 +106,6 @@ class ChatFeature(Feature[ChatWindow]):
             window,
             files,
             chat=chat,
-            engine=engine,
-            models=self._models,
             documents=self.documents,
             sizes=self.sizes,
             settings=self.settings,
@@ -139,7 +122,6 @@ class ChatFeature(Feature[ChatWindow]):
             overflow=self.overflow,
             documents=self.documents,
             shown_document=shown_document,
-            models=self._models,
         )
         self._document_lists = DocumentLists(
             window, self.documents, self._services.store, self.prompts

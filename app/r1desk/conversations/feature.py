@@ -251,7 +251,7 @@ class ConversationsFeature(Feature[ConversationsWindow]):
 
     @Slot()
     def _on_busy_changed(self) -> None:
-        self._window.sidebar.list.set_answering(self._chat.answering, self._chat.waiting)
+        self._window.sidebar.list.set_answering(self._chat.answering, self._chat.answers.waiting)
 
     # ---- answers that were finished while nobody looked
 

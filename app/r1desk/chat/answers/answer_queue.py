@@ -48,8 +48,12 @@ class _Storing:
 class Shown(Protocol):
     """The conversation on the screen, which follows its answers."""
 
-    conversation_id: int | None
+    engine: EngineBridge
+    models: AnsweringModel
+    preferences: Preferences
+    pending_writes: PendingWrites
     index: DocumentIndex  # any thread but the main one
+    conversation_id: int | None
 
     def show(self, conversation_id: int | None, branch: Branch) -> None:
         """Show the branch of an answer whose turn has come."""
@@ -69,17 +73,10 @@ class AnswerQueue(QObject):
     # text and attachments of the conversation shown that were not stored: before its draft
     given_back = Signal(str, tuple)
 
-    def __init__(
-        self,
-        engine: EngineBridge,
-        pending_writes: PendingWrites,
-        models: AnsweringModel,
-        preferences: Preferences,
-        chat: Shown,
-    ) -> None:
+    def __init__(self, chat: Shown) -> None:
         super().__init__()
-        self._engine, self._pending_writes, self._models = engine, pending_writes, models
-        self._preferences, self._chat = preferences, chat
+        self._chat, self._engine, self._models = chat, chat.engine, chat.models
+        self._pending_writes = chat.pending_writes
         self.tasks = Tasks(self)
         self._queue: deque[QueuedAnswer] = deque()
         self._held = False
@@ -213,7 +210,7 @@ class AnswerQueue(QObject):
     ) -> None:
         if (answer := self.answer) is None:
             return  # closed meanwhile
-        sampling, system_prompt = effective(settings, self._preferences)
+        sampling, system_prompt = effective(settings, self._chat.preferences)
         sampling = queued.sampling or sampling
         if queued.answers_now:
             sampling = sampling.model_copy(update={"thinking_budget": 0})

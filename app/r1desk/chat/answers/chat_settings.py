@@ -14,7 +14,6 @@ from deepseek_r1.core.settings import SamplingSettings
 from r1desk.chat.answers.answer_queue import effective
 from r1desk.chat.answers.controller import ChatController
 from r1desk.platform.tasks import Tasks, newest_task, task
-from r1desk.preferences import Preferences
 from r1desk.store import ConversationSettings, Store
 from r1desk.store.store_bridge import StoreBridge
 
@@ -33,9 +32,9 @@ class ChatSettingsController(QObject):
     model_shown = Signal(str)  # path of the model that answered last; "" where it is not known
     defaults_changed = Signal()
 
-    def __init__(self, store: StoreBridge, chat: ChatController, defaults: Preferences) -> None:
+    def __init__(self, chat: ChatController) -> None:
         super().__init__()
-        self._store, self._chat, self._defaults = store, chat, defaults
+        self._store, self._chat, self._defaults = chat.store, chat, chat.preferences
         self._conversation: int | None = None
         self._current = ConversationSettings()
         self.tasks = Tasks(self, chat.report_failure)

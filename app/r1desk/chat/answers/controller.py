@@ -58,7 +58,8 @@ class ChatController(QObject):
         index: DocumentIndex,
     ) -> None:
         super().__init__()
-        self._store, self._models, self._preferences = store, models, preferences
+        self.engine, self.store, self.models = engine, store, models
+        self.preferences = preferences
         self.index = index  # of documents; any thread but the main one
         self.tasks = Tasks(self, self.report_failure)
         # Sampling and system prompt that were chosen for the next new conversation.
@@ -75,7 +76,7 @@ class ChatController(QObject):
         self.pending_writes = PendingWrites(store)
         self.pending_writes.saved.connect(self._on_saved)
         self.pending_writes.kept.connect(self._on_kept)
-        self.answers = AnswerQueue(engine, self.pending_writes, models, preferences, self)
+        self.answers = AnswerQueue(self)
         self.answers.storing_changed.connect(self.busy_changed)
 
     @property
@@ -86,10 +87,6 @@ class ChatController(QObject):
     def busy(self) -> bool:
         """True while an answer is being written or a message being stored."""
         return self.answer is not None or bool(self.answers.storing)
-
-    @property
-    def waiting(self) -> frozenset[int]:
-        return self.answers.waiting
 
     @property
     def busy_here(self) -> bool:
@@ -122,7 +119,7 @@ class ChatController(QObject):
 
     @newest_task
     async def _read_draft(self) -> None:
-        text, attachments = await self._store.ask(
+        text, attachments = await self.store.ask(
             lambda store: (store.conversations.draft(None), store.attachments.drafts(None))
         )
         self._restore(None, text, attachments)
@@ -149,14 +146,14 @@ class ChatController(QObject):
         self.conversation_id = conversation_id
         self.opening = True
         try:
-            branch, left, draft, attachments, trashed = await self._store.ask(read)
+            branch, left, draft, attachments, trashed = await self.store.ask(read)
         except R1Error:
             self.begin()  # what is typed next would end nowhere
             raise
         self.trashed = trashed
         self.show(conversation_id, branch)
         self._restore(conversation_id, draft, attachments)
-        if self._position(message_id) is not None:
+        if self.position(message_id) is not None:
             self.match_requested.emit(message_id, query)
         if left:
             self.version_opened.emit(left)
@@ -210,7 +207,7 @@ class ChatController(QObject):
         self.preparing, self.reads_documents = preparing, preparing and documents
         self.preparing_changed.emit()
 
-    def _position(self, message_id: int) -> int | None:
+    def position(self, message_id: int) -> int | None:
         return next((i for i, m in enumerate(self.shown_branch) if m.id == message_id), None)
 
     def show_stored(self, before: int | None, stored: int, branch: Branch) -> None:
@@ -235,13 +232,13 @@ class ChatController(QObject):
         `sources` are passages of documents that the answer is given. In the place of an `edited`
         message, whose files it has, it begins a new branch; the old one is kept.
         """
-        position = self._position(edited) if edited else len(self.shown_branch)
+        position = self.position(edited) if edited else len(self.shown_branch)
         if position is None:
             return
         attachments = self.shown_branch[position].attachments if edited else attachments
         if not text.strip() and not attachments:
             return
-        shown, model = self.conversation_id, self._models.name
+        shown, model = self.conversation_id, self.models.name
         if self.opening or self.answers.storing:  # the end of the branch is not known yet
             self.give_back(shown, text, attachments)
             return
@@ -265,13 +262,13 @@ class ChatController(QObject):
         `fills_context`: also where less than the reserve is free for it. `memory_start`: the model
         reads from this message on.
         """
-        position = self._position(message_id)
+        position = self.position(message_id)
         if not position or self.answers.storing:
             return
         old, question = self.shown_branch[position], self.shown_branch[position - 1].id
         if old.state in ("streaming", "queued"):
             return
-        model = self._models.name
+        model = self.models.name
 
         def begin(store: Store) -> QueuedAnswer:
             messages = store.messages
@@ -289,7 +286,7 @@ class ChatController(QObject):
         self, message_id: int, *, answers_now: bool = False, memory_start: int | None = None
     ) -> None:
         """Let an answer that was cut go on; `answers_now` ends its thinking first."""
-        position = self._position(message_id)
+        position = self.position(message_id)
         message = self.shown_branch[position] if position else None
         if message is None or not can_go_on(message) or self.answers.storing:
             return
@@ -304,7 +301,7 @@ class ChatController(QObject):
 
     async def change(self, conversation: int, change: StoreWork[Changed]) -> Changed:
         """Change messages in the store, and show them anew; returns what `change` returned."""
-        changed, branch = await self._store.ask(
+        changed, branch = await self.store.ask(
             lambda store: (change(store), store.messages.path(conversation))
         )
         self._show_changed(conversation, branch)
@@ -342,7 +339,7 @@ class ChatController(QObject):
     ) -> None:
         """Keep a message that cannot be sent now as a draft, before one that is being read."""
         if self.opening:
-            await self._store.ask(lambda _: None)
+            await self.store.ask(lambda _: None)
         self.answers.give_back(conversation, text, attachments)
 
     def appending(
@@ -355,7 +352,7 @@ class ChatController(QObject):
     ) -> StoreWork[ChatMessage]:
         """Return a function that stores a question, in a new conversation where none is shown."""
         shown, folder_id = self.conversation_id, self.new_chat_folder
-        defaults = self._preferences.sampling, self._preferences.system_prompt
+        defaults = self.preferences.sampling, self.preferences.system_prompt
         sampling, system_prompt = self.new_chat_settings or defaults
         settings = ConversationSettings("", system_prompt, sampling)
         if not is_edit:  # else the draft is another message

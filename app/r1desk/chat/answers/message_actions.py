@@ -11,7 +11,6 @@ from r1desk.chat.answers.controller import Changed, ChatController
 from r1desk.chat.values.prompt import memory_start
 from r1desk.platform.tasks import Tasks, Work, task
 from r1desk.store import ChatMessage, Store, StoreWork
-from r1desk.store.store_bridge import StoreBridge
 
 MOST_CHANGES = 100  # a deleted branch is held in memory
 
@@ -84,13 +83,13 @@ class MessageActions:
     is neither deleted nor copied.
     """
 
-    def __init__(self, store: StoreBridge, chat: ChatController, history: UndoHistory) -> None:
-        self._store, self._chat, self.history = store, chat, history
+    def __init__(self, chat: ChatController, history: UndoHistory) -> None:
+        self._chat, self.history = chat, history
         self.tasks = chat.tasks
 
     def delete(self, message_id: int) -> None:
         message = self._message(message_id)
-        if message is None or message.conversation_id in self._chat.waiting:
+        if message is None or message.conversation_id in self._chat.answers.waiting:
             return
         is_version = message.sibling_count > 1
         self._change(
@@ -147,7 +146,7 @@ class MessageActions:
         Questions that have no other answer become a text that is not sent yet.
         """
         chat, branch = self._chat, self._chat.shown_branch
-        position = next((i for i, m in enumerate(branch) if m.id == message_id), 0)
+        position = chat.position(message_id)
         below = branch[position:] if position else []
         keys = {message.id for message in below}
         taken = chat.answers.take(keys)
@@ -171,14 +170,14 @@ class MessageActions:
     async def branch_off(self, message_id: int) -> None:
         """Copy the branch down to a message into a new conversation and open that."""
         message = self._message(message_id)
-        if message is None or message.conversation_id in self._chat.waiting:
+        if message is None or message.conversation_id in self._chat.answers.waiting:
             return
 
         def copy(store: Store) -> int:
             of = store.conversations.get(message.conversation_id).title
             return store.branches.copy_to_new(message_id, tr("Branch of {title}", title=of))
 
-        self._chat.open_new(await self._store.ask(copy))
+        self._chat.open_new(await self._chat.store.ask(copy))
 
     def move_memory(self, turns: int) -> None:
         """Move the line above the first message that the model reads by so many turns.
@@ -198,4 +197,5 @@ class MessageActions:
     def _message(self, message_id: int) -> ChatMessage | None:
         if self._chat.busy_here or self._chat.trashed:
             return None
-        return next((m for m in self._chat.shown_branch if m.id == message_id), None)
+        position = self._chat.position(message_id)
+        return self._chat.shown_branch[position] if position is not None else None

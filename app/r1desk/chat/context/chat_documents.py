@@ -28,11 +28,9 @@ from r1desk.chat.values.prompt import (
     require_documents,
     with_documents,
 )
-from r1desk.features import AnsweringModel
 from r1desk.platform.background_thread import ask_in_background
 from r1desk.platform.tasks import Tasks, newest_task, task
 from r1desk.store import AnswerSources, Attachment, Store
-from r1desk.store.store_bridge import StoreBridge
 
 _READING_S = 20  # that passages of a question may take
 _WHOLE_S = 120  # a document that takes longer is searched, until the user wants it read whole
@@ -58,18 +56,16 @@ class ChatDocuments(QObject):
     def __init__(
         self,
         chat: ChatController,
-        store: StoreBridge,
         counter: TokenCounter,
         history: UndoHistory,
         *,
         speed: MeasuredSpeed,
-        models: AnsweringModel,
         settings: ChatSettingsController,
     ) -> None:
         super().__init__()
-        self._chat, self._store, self._history, self._speed = chat, store, history, speed
+        self._chat, self._store, self._history, self._speed = chat, chat.store, history, speed
         self.tasks = Tasks(self, chat.report_failure)
-        self.counter, self._models, self._settings = counter, models, settings
+        self.counter, self._models, self._settings = counter, chat.models, settings
         self._last_context = UNLOADED_CONTEXT
         self._closed = False
         self.index = chat.index

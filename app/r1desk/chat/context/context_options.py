@@ -131,10 +131,8 @@ def _unbroken(seconds: float) -> str:
     return price_text(seconds).replace(" ", "\N{NO-BREAK SPACE}")
 
 
-def anyway_option(total: int, context: int) -> ContextOption | None:
-    """Answer in what is left; None where nothing is."""
-    if total >= context:
-        return None
+def anyway_option(total: int, context: int) -> ContextOption:
+    """Answer in what is left."""
     return ContextOption(
         ContextWay.ANYWAY,
         tr("Answer anyway"),

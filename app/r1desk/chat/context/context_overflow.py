@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 from PySide6.QtCore import QObject, Signal, Slot
@@ -33,8 +33,6 @@ from r1desk.chat.context.context_options import (
 from r1desk.chat.context.loaded_model import MeasuredSpeed, NotCounted, TokenCounter
 from r1desk.chat.values.intents import ContextOption, ContextOptions, ContextWay
 from r1desk.chat.values.prompt import can_go_on, fills_context, memory_start, prompt_messages
-from r1desk.engine.engine_bridge import EngineBridge
-from r1desk.features import AnsweringModel
 from r1desk.platform.helper_processes import window_and_helpers_mib
 from r1desk.platform.tasks import Tasks, newest_task, task
 from r1desk.store import ChatMessage, MessageState, Store
@@ -62,15 +60,17 @@ class ContextOverflow(QObject):
         self,
         chat: ChatController,
         counter: TokenCounter,
-        engine: EngineBridge,
-        *,
-        models: AnsweringModel,
         documents: ChatDocuments,
         speed: MeasuredSpeed,
     ) -> None:
         super().__init__()
-        self._chat, self._counter, self._engine = chat, counter, engine
-        self._models, self._documents, self._speed = models, documents, speed
+        self._chat, self._counter, self._engine, self._models = (
+            chat,
+            counter,
+            chat.engine,
+            chat.models,
+        )
+        self._documents, self._speed = documents, speed
         self._summarised: dict[int, ChatMessage] = {}  # questions by the summaries they follow
         self.tasks = Tasks(self)
         self._found: _Found | None = None
@@ -79,7 +79,7 @@ class ContextOverflow(QObject):
         chat.answer_finished.connect(self.refresh)
         chat.busy_changed.connect(self._on_busy_changed)
         chat.pending_writes.saved.connect(self._on_saved)
-        engine.state_changed.connect(self._on_engine_state)
+        chat.engine.state_changed.connect(self._on_engine_state)
 
     @Slot()
     def refresh(self) -> None:
@@ -116,7 +116,10 @@ class ContextOverflow(QObject):
         branch, context = found.branch, model.facts.context_length
         reserve = answer_reserve(context, sampling.max_tokens)
         was_cut = branch[-1].state != "failed"
-        thought = _thinking_tokens(branch[-1]) if was_cut else 0  # read again to go on from there
+        stats = branch[-1].stats if was_cut else None
+        thought = (
+            stats.thinking_tokens if stats is not None else 0
+        )  # read again to go on from there
         total = thought + await self._counter.count(prompt_messages(branch, prompt))
         if total + reserve <= context:
             self._found = found
@@ -125,30 +128,30 @@ class ContextOverflow(QObject):
         found.left = await self._left_out(branch, prompt, context - thought, reserve)
         found.summary = await self._summary(branch, prompt, context)
         self._found = found
-        options = [
+        others = [
             leave_out_option(found.left, total, self._speed),
             summary_option(found.summary, self._speed, has_history=len(branch) > 2),
         ]
-        if not was_cut and (anyway := anyway_option(total, context)) is not None:
-            options.append(anyway)
+        if not was_cut and total < context:
+            others.append(anyway_option(total, context))
         heading = heading_text(total, reserve, context, was_cut=was_cut)
-        shown = ContextOptions(branch[-1].id, heading, tuple(options))
-        length = longer_context(model.facts, total + reserve)
-        if length is None:
-            self._emit(_with_first(shown, too_long_option(model.facts)))
-            return
+        longer = await self._longer(found, model, total + reserve)
+        self._emit(ContextOptions(branch[-1].id, heading, (longer, *others)))
+
+    async def _longer(self, found: _Found, model: ModelLoaded, needed: int) -> ContextOption:
+        """A context of at least so many tokens, where the model and the memory allow it."""
+        if (length := longer_context(model.facts, needed)) is None:
+            return too_long_option(model.facts)
         settings = self._models.settings.model_copy(update={"context_length": length})
         path, window_mib = Path(model.facts.path), window_and_helpers_mib()
+        bill = self._engine.bills.ask
         try:
-            bill = self._engine.bills.ask
             estimate = await bill(path, settings, window_mib, measure_disk=False)
         except R1Error as refused:
             title = tr("Longer context")
-            option = ContextOption(ContextWay.LONGER, title, str(refused), possible=False)
-        else:
-            chosen = found.settings = fitting_settings(estimate, settings)
-            option = longer_option(estimate, settings, chosen, model.bill)
-        self._emit(_with_first(shown, option))
+            return ContextOption(ContextWay.LONGER, title, str(refused), possible=False)
+        found.settings = fitting_settings(estimate, settings)
+        return longer_option(estimate, settings, found.settings, model.bill)
 
     async def _left_out(
         self, branch: Sequence[ChatMessage], prompt: str, context: int, reserve: int
@@ -270,11 +273,3 @@ class ContextOverflow(QObject):
             return QueuedAnswer(store.messages.begin_answer(conversation, asked.id, name))
 
         self.tasks.start(self._chat.answers.add(begin, conversation))
-
-
-def _thinking_tokens(message: ChatMessage) -> int:
-    return message.stats.thinking_tokens if message.stats is not None else 0
-
-
-def _with_first(shown: ContextOptions, option: ContextOption) -> ContextOptions:
-    return replace(shown, options=(option, *shown.options))

@@ -63,7 +63,8 @@ class FileReading:
     total: int = 0  # files
     left: int = 0  # of them, which wait
     page: int = 0  # of the file being read; 0 where it has none
-    thumbnail: QImage | None = None  # of a picture that is in no file
+    picture: QImage | None = None  # that is in no file
+    thumbnail: QImage | None = None  # of it
     was_left: bool = False  # another conversation was shown meanwhile
 
 
@@ -132,21 +133,17 @@ class FileReader(QObject):
         self._read(partial(self._read_all, tuple(paths), password), reading)
 
     def read_picture(self, picture: QImage) -> None:
-        ways = Qt.AspectRatioMode.KeepAspectRatio, Qt.TransformationMode.SmoothTransformation
-        small = picture.scaled(*_THUMBNAIL_PX, *ways)
-        name = f"{tr('Pasted picture')}.png"
-        reading = FileReading(name, None, self._chat.conversation_id, thumbnail=small)
-        self._read(partial(self._read_made, partial(_save_picture, picture)), reading)
+        name, chat = f"{tr('Pasted picture')}.png", self._chat.conversation_id
+        self._read(self._read_made, FileReading(name, None, chat, picture=picture))
 
     def read_page(self, address: str) -> None:
         """Fetch a web page, once, and read it."""
-        reading = FileReading(address, None, self._chat.conversation_id, address)
-        self._read(partial(self._read_made, self._fetch_page), reading)
+        chat = self._chat.conversation_id
+        self._read(self._read_made, FileReading(address, None, chat, address=address))
 
     def read_text(self, text: str) -> None:
-        name = f"{tr('Pasted text')}.txt"
-        reading = FileReading(name, None, self._chat.conversation_id, text=text)
-        self._read(partial(self._read_made, _write_text), reading)
+        name, chat = f"{tr('Pasted text')}.txt", self._chat.conversation_id
+        self._read(self._read_made, FileReading(name, None, chat, text=text))
 
     @task
     async def _read(
@@ -163,29 +160,36 @@ class FileReader(QObject):
         finally:
             self.end(reading)
 
-    def _read_made(
-        self, make: Callable[[FileReading, Path], _ReadingOptions], reading: FileReading
-    ) -> Iterator[_Result]:
-        """Read a file that `make` writes; of a picture it is kept, as it is nowhere else."""
+    def _read_made(self, reading: FileReading) -> Iterator[_Result]:
+        """Read what is in no file; of a picture the one that is made is kept."""
         reading.total = reading.left = 1
         with TemporaryDirectory() as folder:
             file = Path(folder, "page" if reading.address else reading.name)
             try:
-                options = make(reading, file)
+                options = self._make_file(reading, file)
             except (R1Error, OSError) as error:
                 result: _Result = _refusal(file, error)
             else:
-                keeps = reading.thumbnail is not None
+                keeps = reading.picture is not None
                 result = self._read_one(file, reading.stop, keeps=keeps, **options)
             reading.left = 0
             yield result
 
-    def _fetch_page(self, reading: FileReading, file: Path) -> _ReadingOptions:
-        from deepseek_r1.catalogue import network_process  # noqa: PLC0415 - not for the start
+    def _make_file(self, reading: FileReading, file: Path) -> _ReadingOptions:
+        if reading.address:
+            from deepseek_r1.catalogue import network_process  # noqa: PLC0415 - not for the start
 
-        process = network_process.NetworkProcess(add_helper, remove_helper)
-        last = process.fetch_page(reading.address, file, self.policy, reading.fetching)
-        return _ReadingOptions(name=page_name(last, date.today()), is_web_page=True)
+            process = network_process.NetworkProcess(add_helper, remove_helper)
+            last = process.fetch_page(reading.address, file, self.policy, reading.fetching)
+            return _ReadingOptions(name=page_name(last, date.today()), is_web_page=True)
+        if reading.picture is None:
+            file.write_text(reading.text, encoding="utf-8", errors="replace")
+        else:
+            ways = Qt.AspectRatioMode.KeepAspectRatio, Qt.TransformationMode.SmoothTransformation
+            reading.thumbnail = reading.picture.scaled(*_THUMBNAIL_PX, *ways)
+            if not reading.picture.save(str(file)):
+                raise OSError(ENOSPC, os.strerror(ENOSPC), str(file))
+        return _ReadingOptions()
 
     def refuse(self, error: Exception) -> None:
         self.refused.emit(report_of(error))
@@ -287,17 +291,6 @@ class FileReader(QObject):
             trim_heap()
         name, pages = document.name, document.pages or 0
         return Attachment(name, tokens=tokens, sha256=document.sha256, pages=pages)
-
-
-def _save_picture(picture: QImage, _reading: FileReading, file: Path) -> _ReadingOptions:
-    if not picture.save(str(file)):
-        raise OSError(ENOSPC, os.strerror(ENOSPC), str(file))
-    return _ReadingOptions()
-
-
-def _write_text(reading: FileReading, file: Path) -> _ReadingOptions:
-    file.write_text(reading.text, encoding="utf-8", errors="replace")
-    return _ReadingOptions()
 
 
 def page_name(address: str, fetched: date) -> str:

@@ -2,7 +2,7 @@
 
 import math
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 
 from PySide6.QtCore import QObject, Signal, Slot
 
@@ -11,10 +11,10 @@ from deepseek_r1.core.events import Event, GenerationFinished, GenerationStats
 from deepseek_r1.core.messages import Message, Role
 from deepseek_r1.documents.passages import estimated_tokens
 from deepseek_r1.host.protocol import CountTokensRequest, EngineState, SimilaritiesRequest
+from r1desk.chat.answers.controller import ChatController
 from r1desk.engine.engine_bridge import EngineBridge
 from r1desk.features import AnsweringModel
 from r1desk.platform.tasks import Tasks
-from r1desk.store import ChatMessage
 
 _COUNT_S = 20.0  # for a thread; the engine may be busy
 _ENDING_S, _LOOK_S, _AGAIN_S = 2.0, 0.05, 20.0
@@ -109,24 +109,27 @@ class MeasuredSpeed(QObject):
 
     changed = Signal()
 
-    def __init__(self, engine: EngineBridge) -> None:
+    def __init__(self, chat: ChatController) -> None:
         super().__init__()
-        self.prefill_tok_s = 0.0
-        self.decode_tok_s = 0.0
-        engine.event_received.connect(self._on_event)
-
-    def reset(self, branch: Iterable[ChatMessage], model_name: str) -> None:
-        """Another model is loaded: take its rates from the answers of `branch` that it wrote."""
+        self._chat = chat
         self.prefill_tok_s = self.decode_tok_s = 0.0
-        self.fill(branch, model_name)
+        chat.engine.event_received.connect(self._on_event)
+        chat.branch_shown.connect(self._on_branch_shown)
+        chat.models.loaded.connect(self._on_model_loaded)
+
+    @Slot()
+    def _on_model_loaded(self) -> None:
+        self.prefill_tok_s = self.decode_tok_s = 0.0
+        self._on_branch_shown()
         self.changed.emit()
 
-    def fill(self, branch: Iterable[ChatMessage], model_name: str) -> None:
-        """Take rates that are unknown from the answers of `branch` that this model wrote."""
+    @Slot()
+    def _on_branch_shown(self) -> None:
+        """Take rates that are unknown from the answers shown that this model wrote."""
         if self.decode_tok_s:
             return
-        for message in branch:
-            if message.stats is not None and message.model_name == model_name:
+        for message in self._chat.shown_branch:
+            if message.stats is not None and message.model_name == self._chat.models.name:
                 self._observe(message.stats)
 
     @Slot(object)

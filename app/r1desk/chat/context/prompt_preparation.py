@@ -26,13 +26,9 @@ from deepseek_r1.host.protocol import (
 from r1desk.chat.answers.answer_queue import effective
 from r1desk.chat.answers.controller import ChatController
 from r1desk.chat.values.prompt import can_go_on, document_text, fills_context, prompt_messages
-from r1desk.engine.engine_bridge import EngineBridge
-from r1desk.features import AnsweringModel
 from r1desk.platform.background_thread import ask_in_background
 from r1desk.platform.tasks import Tasks, newest_task, task
-from r1desk.preferences import Preferences
 from r1desk.store import ChatMessage, ConversationSettings, Store
-from r1desk.store.store_bridge import StoreBridge
 
 _KEY = "models and the documents they have read"
 _MOST_NOTED = 500
@@ -45,21 +41,17 @@ class PromptPreparation(QObject):
 
     def __init__(
         self,
-        engine: EngineBridge,
-        store: StoreBridge,
         chat: ChatController,
         folder: Path | None,
-        *,
-        preferences: Preferences,
     ) -> None:
         """`folder` is where prompts are kept; None where nothing may be written."""
         super().__init__()
-        self._engine, self._store, self._chat = engine, store, chat
-        self._folder, self._preferences = folder, preferences
+        self._engine, self._store, self._chat = chat.engine, chat.store, chat
+        self._folder, self._preferences = folder, chat.preferences
         self.state: PromptCacheState | None = None
         self._computing: object = None  # the preparation that computes
         self.tasks = Tasks(self, chat.report_failure)
-        engine.event_received.connect(self._on_event)
+        chat.engine.event_received.connect(self._on_event)
         chat.branch_shown.connect(self.restore_shown)
         chat.stopped.connect(self.stop)
         chat.leaving.connect(self.stop)
@@ -171,14 +163,10 @@ class DocumentPrefill(QObject):
 
     def __init__(
         self,
-        engine: EngineBridge,
         chat: ChatController,
-        store: StoreBridge,
-        models: AnsweringModel,
     ) -> None:
         super().__init__()
-        self._engine, self._chat, self._store = engine, chat, store
-        self._models = models
+        self._engine, self._chat, self._store = chat.engine, chat, chat.store
         self.tasks = Tasks(self)  # after a refusal nothing is lost: it is read with the question
         self._begun: tuple[str, ...] = ()  # the documents that were begun last, as in their prompt
         self.fraction = 0.0  # of that, which has been read
@@ -190,7 +178,7 @@ class DocumentPrefill(QObject):
 
     @property
     def _model(self) -> str:
-        return self._models.facts.name if self._models.facts is not None else ""
+        return facts.name if (facts := self._chat.models.facts) is not None else ""
 
     def begun_of(self, documents: Sequence[str]) -> Sequence[str]:
         """The first of these, where they are what is being read, to `fraction` of it."""

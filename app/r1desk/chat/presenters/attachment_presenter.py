@@ -104,12 +104,8 @@ class AttachmentPresenter(Presenter):
             self._show()
         if reading.address and reading in self._documents.readings:
             self._window.composer.remove_read(reading.address)
-        elif reading.text and not reading.stop.is_set():
+        elif reading.text and not reading.stop.is_set():  # it is a document now
             self._window.composer.remove_attached(reading.text)
-
-    def add_text(self, text: str) -> None:
-        """Attach a text of the message as a document, and take it out of the message."""
-        self._documents.files.read_text(text)
 
     @Slot()
     def clear(self) -> None:

@@ -21,8 +21,7 @@ from r1desk.chat.presenters.chat_window import ChatWindow, KeyForwarder
 from r1desk.chat.text import display_text as fit
 from r1desk.chat.text.markdown_blocks import last_code
 from r1desk.chat.values.intents import ContinueAnswer, Regenerate, SelectVersion
-from r1desk.engine.engine_bridge import EngineBridge
-from r1desk.features import AnsweringModel, Presenter
+from r1desk.features import Presenter
 from r1desk.store import ChatMessage
 from r1desk.widgets.notice_bar import Level, Notice
 
@@ -38,22 +37,25 @@ class ChatPresenter(Presenter):
         attachments: AttachmentPresenter,
         *,
         chat: ChatController,
-        engine: EngineBridge,
-        models: AnsweringModel,
         documents: ChatDocuments,
         sizes: PromptSizeController,
         settings: ChatSettingsController,
         speed: MeasuredSpeed,
     ) -> None:
         super().__init__(window)
-        self._window, self._chat, self._models, self._documents = window, chat, models, documents
+        self._window, self._chat, self._models, self._documents = (
+            window,
+            chat,
+            chat.models,
+            documents,
+        )
         self._sizes, self._settings, self._speed = sizes, settings, speed
         self._view_only = ""  # why nothing can be sent at all
         self._forwarder = KeyForwarder(window, window.composer.editor)
         self._connect_controller()
         window.stop_action.triggered.connect(chat.stop)
-        engine.state_changed.connect(self._on_engine_state)
-        models.loaded.connect(self._on_model_loaded)
+        chat.engine.state_changed.connect(self._on_engine_state)
+        chat.models.loaded.connect(self._on_model_loaded)
         composer = window.composer
         for changed in (composer.text_changed, documents.draft_changed):
             changed.connect(self._on_message_changed)
@@ -65,8 +67,8 @@ class ChatPresenter(Presenter):
             changed.connect(self._show_settings)
         self._on_busy_changed()
         self._show_settings()
-        if models.current is not None:
-            self._on_model_loaded(models.current)
+        if chat.models.current is not None:
+            self._on_model_loaded(chat.models.current)
 
     def _connect_controller(self) -> None:
         view, chat = self._window.chat, self._chat

@@ -1,7 +1,6 @@
 """Carries out what a person asks for in the chat of one window, and says what became of it."""
 
 from collections.abc import Sequence
-from itertools import pairwise
 from pathlib import Path
 
 from PySide6.QtCore import Slot
@@ -20,9 +19,9 @@ from r1desk.chat.presenters.chat_window import ChatWindow
 from r1desk.chat.presenters.document_presenter import DocumentPresenter, PassagesDialog
 from r1desk.chat.presenters.prompt_library import PromptLibrary
 from r1desk.chat.values import intents
-from r1desk.features import AnsweringModel, Presenter
+from r1desk.features import Presenter
 from r1desk.platform.tasks import Tasks, task
-from r1desk.store import AnswerSources, Attachment, ChatMessage
+from r1desk.store import Attachment, ChatMessage
 from r1desk.widgets.bounded_dialog import accepted, ask_to_open
 from r1desk.widgets.notice_bar import Level, Notice
 
@@ -56,14 +55,13 @@ class RequestHandler(Presenter):
         overflow: ContextOverflow,
         documents: ChatDocuments,
         shown_document: DocumentPresenter,
-        models: AnsweringModel,
     ) -> None:
         super().__init__(window)
         self._window, self._composer, self._prompts = window, window.composer, prompts
         self._attachments, self._chat, self._actions = attachments, chat, actions
         self._documents, self._shown_document = documents, shown_document
         self.tasks = Tasks(self, documents.files.refuse)
-        self._history, self._overflow, self._models = actions.history, overflow, models
+        self._history, self._overflow = actions.history, overflow
         window.chat.requested.connect(self.handle)
         window.composer.requested.connect(self.handle)
         self._answer_now = window.answer_menu.addAction(tr("Answer now"), chat.answers.answer_now)
@@ -138,7 +136,7 @@ class RequestHandler(Presenter):
             case intents.AttachFiles(paths):
                 attachments.add_paths(paths)
             case intents.AttachText(text):
-                attachments.add_text(text)
+                self._documents.files.read_text(text)
             case intents.ReadPage(address):
                 attachments.add_page(address)
             case intents.AttachPicture(picture):
@@ -151,7 +149,7 @@ class RequestHandler(Presenter):
             case intents.AskOthers(message):
                 chat.comparison_wanted.emit(self._question(message))
             case intents.LoadModel(path):
-                self._models.choose(Path(path))
+                chat.models.choose(Path(path))
             case intents.ReturnToComposer():
                 pass  # as after others, below
             case _:
@@ -161,9 +159,8 @@ class RequestHandler(Presenter):
 
     def _question(self, answer: int) -> ChatMessage:
         """What is asked: the message above an answer, or what is in the composer."""
-        for above, message in pairwise(self._chat.shown_branch):
-            if message.id == answer:
-                return above
+        if position := self._chat.position(answer):
+            return self._chat.shown_branch[position - 1]
         self._composer.flush_draft()  # now, so that it goes with the question
         files = self._documents.draft
         return ChatMessage(0, Role.USER, self._composer.text(), attachments=files)
@@ -180,22 +177,18 @@ class RequestHandler(Presenter):
     @task
     async def _change_passages(self, answer: int) -> None:
         """Show the passages of an answer, and ask its question again with those that are left."""
-        for question, message in pairwise(self._chat.shown_branch):
-            if message.id == answer and message.sources is not None:
-                chosen = await self._choose(message.sources, question.content)
-                if chosen is not None:
-                    self._ask(question.content, (), question.id, chosen)
-                return
-
-    async def _choose(self, sources: AnswerSources, question: str) -> list[Passage] | None:
-        """Show the passages; those that are to be sent, None for no question at all."""
+        position = self._chat.position(answer)
+        if not position or (sources := self._chat.shown_branch[position].sources) is None:
+            return
+        question = self._chat.shown_branch[position - 1]
         among = self._documents.of_question(()).keys() - set(sources.documents)
-        dialog = PassagesDialog(sources, question, self._documents, among, self._window)
+        dialog = PassagesDialog(sources, question.content, self._documents, among, self._window)
         try:
-            return dialog.chosen() if await accepted(dialog) else None
+            if await accepted(dialog):
+                self._ask(question.content, (), question.id, dialog.chosen())
         finally:
             dialog.close()
-            self._window.composer.setFocus()
+            self._composer.setFocus()
 
     @task
     async def _ask(
