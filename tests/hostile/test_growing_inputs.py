@@ -9,7 +9,7 @@ pytestmark = [pytest.mark.integration, pytest.mark.slow]
 # Expressions that are not linear, and why they may be: their texts are our own, or short.
 OUR_OWN = {
     "deepseek_r1.engine.llama.binding.library",  # lines of llama.cpp's log
-    "r1desk.shell.help_window",  # the guides
+    "r1desk.shell.help_dialogs",  # the guides
 }
 LONGEST_TEXTS = {"deepseek_r1.documents.plain_text": 4096}  # bytes: a page's head
 

@@ -19,9 +19,9 @@ from deepseek_r1.hardware import machine_memory_mib
 from performance.samples import LINES, a_bill, a_model, number
 from r1desk.chat.messages.document_pane import DocumentPane
 from r1desk.performance.hints import BillPart, bill_parts
+from r1desk.performance.widgets.answer_section import NextTurnSection
 from r1desk.performance.widgets.bill_view import part_colour
 from r1desk.performance.widgets.load_section import PLAN_DELAY_MS
-from r1desk.performance.widgets.next_turn_section import NextTurnSection
 from r1desk.performance.widgets.panel import PanelTab, PerformancePanel
 from r1desk.theme import ThemeChoice, apply_theme
 

@@ -8,8 +8,8 @@ from PySide6.QtWidgets import QApplication, QWidget
 from deepseek_r1.core.i18n import tr
 from r1desk.chat.answers.controller import ChatController
 from r1desk.features import Services
+from r1desk.platform.desktop import OFFERED, SystemNotices
 from r1desk.platform.qt_application import application
-from r1desk.platform.system_notice import OFFERED, SystemNotices
 from r1desk.platform.tasks import Tasks, task
 from r1desk.store import ChatMessage, ConversationInfo, MessageState
 

@@ -2,23 +2,29 @@
 
 from pathlib import Path
 
-from PySide6.QtCore import Slot
+from PySide6.QtCore import QSize, Slot
 from PySide6.QtGui import QAction
+from PySide6.QtWidgets import (
+    QCheckBox,
+    QDialogButtonBox,
+    QLineEdit,
+    QWidget,
+)
 
 from deepseek_r1.core.i18n import tr
 from deepseek_r1.core.model_names import short_name
-from r1desk.chat.answers.presets import Preset, PresetController
+from r1desk.chat.answers.presets import NAME_CHARACTERS, Preset, PresetController
 from r1desk.chat.answers.settings_controller import ChatSettingsController
 from r1desk.features import Presenter
 from r1desk.models.controller import ModelController
 from r1desk.performance.presenter import PerformanceWindow
 from r1desk.performance.widgets.panel import PerformancePanel
-from r1desk.performance.widgets.preset_row import PresetDialog, PresetRow
+from r1desk.performance.widgets.panel_page import PresetRow
 from r1desk.platform.tasks import Tasks, task
 from r1desk.theme import icon
-from r1desk.widgets.bounded_dialog import accepted
+from r1desk.widgets.bounded_dialog import BoundedDialog, accepted
 from r1desk.widgets.notice_bar import Level, Notice
-from r1desk.widgets.text_label import call_with, open_menu_by
+from r1desk.widgets.text_label import call_with, open_menu_by, text_label
 
 
 class PresetPresenter(Presenter):
@@ -162,3 +168,30 @@ class PresetPresenter(Presenter):
         undo = self._presets.delete(preset)
         deleted = tr("The preset “{name}” was deleted.", name=preset.name)
         self._window.notices.show_notice(Notice(deleted, Level.INFO, {tr("Undo"): undo}))
+
+
+class PresetDialog(BoundedDialog):
+    """Asks for a preset's name, and whether its model belongs to it."""
+
+    def __init__(self, parent: QWidget, title: str, name: str, model_name: str = "") -> None:
+        """`model_name` of the model that is loaded; empty where it is not asked about."""
+        super().__init__(parent, title, QSize(400, 0))
+        self.name = QLineEdit(name, maxLength=NAME_CHARACTERS)
+        self.name.setAccessibleName(tr("Name of the preset"))
+        self.name.selectAll()
+        self.with_model = QCheckBox(tr("Load {model} with it", model=model_name))
+        column = self.fill_column(spacing=10)
+        for part in (text_label(tr("Name")), self.name, self.with_model):
+            column.addWidget(part)
+        self.with_model.setVisible(bool(model_name))
+        choices = QDialogButtonBox.StandardButton
+        self.buttons.setStandardButtons(choices.Save | choices.Cancel)
+        self.buttons.accepted.connect(self.accept)
+        self.name.textChanged.connect(self._on_name)
+        self._on_name()
+        self.name.setFocus()
+
+    @Slot()
+    def _on_name(self) -> None:
+        save = self.buttons.button(QDialogButtonBox.StandardButton.Save)
+        save.setEnabled(bool(self.name.text().strip()))

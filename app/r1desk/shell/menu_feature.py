@@ -92,13 +92,13 @@ class MenuFeature(Feature[MainWindow]):
 
     @Slot()
     def _on_help(self) -> None:
-        from r1desk.shell.help_window import HelpWindow  # noqa: PLC0415 - not at start
+        from r1desk.shell.help_dialogs import HelpWindow  # noqa: PLC0415 - not at start
 
         HelpWindow(self._window).show()
 
     @Slot()
     def _on_doctor(self) -> None:
-        from r1desk.shell.doctor_page import DoctorPage  # noqa: PLC0415 - not at start
+        from r1desk.shell.help_dialogs import DoctorPage  # noqa: PLC0415 - not at start
 
         DoctorPage(self._window).open()
 

@@ -23,12 +23,10 @@ from r1desk.features import Feature
 from r1desk.models.controller import ModelController
 from r1desk.models.feature import ModelsFeature
 from r1desk.performance.feature import PerformanceFeature
-from r1desk.platform.main_thread_gc import MainThreadCollector
-from r1desk.platform.qt_application import application
+from r1desk.platform.qt_application import MainThreadCollector, application, install_qt_translations
 from r1desk.platform.tasks import cancel_everything
 from r1desk.serving.feature import ServingFeature
 from r1desk.shell import notices
-from r1desk.shell.desktop_application import install_qt_translations
 from r1desk.shell.main_window import MainWindow, window_in_turns
 from r1desk.shell.menu_feature import MenuFeature
 from r1desk.store import Opening, Profile, StoreThread

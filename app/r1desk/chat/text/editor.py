@@ -6,7 +6,7 @@ from PySide6.QtWidgets import QHBoxLayout, QPlainTextEdit, QPushButton, QVBoxLay
 
 from deepseek_r1.core.i18n import tr
 from r1desk.chat.text import display_text as fit
-from r1desk.theme.stylesheet import set_role
+from r1desk.theme.theme import set_role
 from r1desk.widgets.layouts import filled, put_inside
 
 _MIN_LINES = 3

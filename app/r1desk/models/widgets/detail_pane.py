@@ -28,7 +28,7 @@ from deepseek_r1.memory.forecast import with_rate
 from r1desk.chat.presenters.link_dialog import ask_to_open
 from r1desk.models.file_texts import Present, breakable_address, deletion_note, details, why_kept
 from r1desk.models.widgets.file_summary import FileSummary
-from r1desk.platform.file_manager import show_in_folder
+from r1desk.platform.desktop import show_in_folder
 from r1desk.theme import explain, set_role
 from r1desk.widgets.bounded_dialog import ask
 from r1desk.widgets.layouts import ScrolledColumn, filled, put_inside, with_properties

@@ -17,12 +17,10 @@ from deepseek_r1.core.units import format_mib, format_part
 from deepseek_r1.native.native_library import graphics_library
 from r1desk.chat.messages.document_pane import DocumentPane
 from r1desk.models.widgets.model_box import ModelBox
-from r1desk.performance.widgets.answer_section import AnswerSection
+from r1desk.performance.widgets.answer_section import AnswerSection, NextTurnSection
 from r1desk.performance.widgets.bill_view import BillView, ContextMeter
 from r1desk.performance.widgets.load_section import LoadSection
-from r1desk.performance.widgets.next_turn_section import NextTurnSection
-from r1desk.performance.widgets.panel_page import Collapsible, PanelMessage, PanelPage
-from r1desk.performance.widgets.preset_row import PresetRow
+from r1desk.performance.widgets.panel_page import Collapsible, PanelMessage, PanelPage, PresetRow
 from r1desk.performance.widgets.setting_rows import grey_out, number_row
 from r1desk.theme import explain
 from r1desk.widgets.layouts import filled, with_properties
