@@ -14,7 +14,6 @@ from r1desk.chat.presenters.key_forwarder import KeyForwarder
 from r1desk.chat.text.text_style import ReadingWidth, set_reading_width
 from r1desk.chat.values.prompt import PromptSize
 from r1desk.conversations.conversation_intents import OpenConversation
-from r1desk.models.widgets.model_pill import PillState
 from r1desk.performance.widgets.panel import PanelTab
 from r1desk.shell.main_window import MainWindow
 from r1desk.shell.menu_feature import open_palette, shortcuts
@@ -111,8 +110,6 @@ def test_no_control_moves_while_messages_come_and_go(window: MainWindow, qtbot: 
     panel.show_plan(a_bill(budget_mib=700), "A budget of 1,600 MiB holds it.", LoadSettings())
     unmoved()
     click(panel.message.undo_button)
-    unmoved()
-    panel.show_peak(1200.0, 110.0)
     unmoved()
     panel.model.show_loading("another")
     panel.model.show_progress(0.5)
@@ -248,17 +245,6 @@ def test_the_panel_is_closed_by_a_click_where_it_was_opened(window, qtbot):
     QApplication.processEvents()
     click_at(spot)
     assert window.panel.isVisible()
-
-
-def test_the_title_stands_over_the_text_however_long_the_models_name_is(window, qtbot):
-    window.set_title("Rye bread")
-    for name in ("R1", "A model with a longer name"):
-        window.model_pill.show_state(name, PillState.READY)
-        qtbot.wait(50)
-        title = window.title
-        middle = title.mapTo(window, title.contentsRect().center()).x()
-        column = window.composer.mapTo(window, window.composer.rect().center()).x()
-        assert abs(middle - column) <= 1
 
 
 def test_a_notice_leaves_the_place_above_the_message_box_free(window, qtbot):

@@ -18,7 +18,6 @@ from r1desk.models.controller import ModelController
 from r1desk.performance.readings import (
     EngineActivity,
     GaugeValues,
-    ResourceSample,
     StreamingRateMeter,
     StreamingRates,
     format_engine_state,
@@ -53,32 +52,23 @@ class PerformancePresenter(Presenter):
         guard: BudgetGuard,
     ) -> None:
         super().__init__(window.gauge)
-        self._window, self._gauge, self._notices = window, window.gauge, window.notices
+        self._gauge, self._notices = window.gauge, window.notices
         self._engine, self._models, self._chat, self._guard = engine, models, chat, guard
         self._beat: Heartbeat | None = None
         self._activity = EngineActivity()
-        self._peak_mib = 0.0, 0.0  # of engine and window, since the load
         self._rate_meter = StreamingRateMeter()
         self._streaming: StreamingRates | None = None
         self._shortage_text = ""  # while the machine is short of memory
-        guard.sampler.sampled.connect(self._on_sampled)
+        guard.sampler.sampled.connect(self._show)
         engine.heartbeat.connect(self._on_beat)
         engine.event_received.connect(self._on_event)
         engine.state_changed.connect(self._on_state)
-        models.live.budget_moved.connect(self._forget_peak)
         models.load_started.connect(self._show)
         window.gauge.state.clicked.connect(self._on_state_clicked)
         window.gauge.stop.clicked.connect(chat.stop)
         chat.preparing_changed.connect(self._show)
         if guard.beat is not None:  # in a window that is new: not empty until the next
             self._on_beat(guard.beat)
-        if guard.sampler.last is not None:
-            self._on_sampled(guard.sampler.last)
-
-    @Slot(object)
-    def _on_sampled(self, sample: ResourceSample) -> None:
-        engine, window = self._peak_mib
-        self._peak_mib = max(engine, sample.engine_mib), max(window, sample.window_mib)
         self._show()
 
     @Slot(object)
@@ -95,16 +85,8 @@ class PerformancePresenter(Presenter):
             return  # of the next turn, which is no answer
         before = self._activity.activity
         self._activity.on_event(event)
-        if isinstance(event, events.ModelLoaded):
-            self._forget_peak()
         if self._activity.activity is not before:
             self._show()
-
-    @Slot()
-    def _forget_peak(self) -> None:
-        """The peak begins anew, with what is used now."""
-        now = self._guard.sampler.last
-        self._peak_mib = (now.engine_mib, now.window_mib) if now is not None else (0.0, 0.0)
 
     @Slot(object, str)
     def _on_state(self, state: EngineState, _detail: str) -> None:
@@ -138,10 +120,6 @@ class PerformancePresenter(Presenter):
         sample = self._guard.sampler.last
         if sample is None:
             return
-        loaded = self._models.current
-        engine_mib, window_mib = self._peak_mib
-        if (panel := self._window.made_panel) is not None:
-            panel.show_peak(engine_mib if loaded else 0.0, window_mib)
         state = format_engine_state(self._engine.state, self._activity.activity)
         if self._models.resting and self._engine.state is EngineState.READY:
             state = tr("Unloaded")
@@ -158,7 +136,7 @@ class PerformancePresenter(Presenter):
                 budget_mib=self._guard.budget_mib,
                 state=state,
                 tok_s=self._activity.tok_s,
-                streaming=self._streaming if loaded else None,
+                streaming=self._streaming if self._models.current else None,
                 preparing=self._chat.preparing,
             )
         )

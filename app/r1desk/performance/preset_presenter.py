@@ -19,7 +19,6 @@ from r1desk.features import Presenter
 from r1desk.models.controller import ModelController
 from r1desk.performance.presenter import PerformanceWindow
 from r1desk.performance.widgets.panel import PerformancePanel
-from r1desk.performance.widgets.panel_page import PresetRow
 from r1desk.platform.tasks import Tasks, task
 from r1desk.theme import icon
 from r1desk.widgets.bounded_dialog import BoundedDialog, accepted
@@ -40,6 +39,7 @@ class PresetPresenter(Presenter):
         super().__init__(window)
         self._window = window
         self._panel: PerformancePanel | None = None
+        self._last: Preset | None = None  # the preset applied last, perhaps changed since
         self._presets, self._settings, self._models = presets, settings, models
         self.tasks = Tasks(self)
         window.presets_menu.aboutToShow.connect(self._fill_menu)
@@ -53,8 +53,7 @@ class PresetPresenter(Presenter):
     def attach_row(self, panel: PerformancePanel) -> None:
         """Connect the row of the panel, as soon as there is one."""
         self._panel, row = panel, panel.preset_row
-        row.chosen.connect(self.apply)
-        call_with(row.menu_button.menu().aboutToShow, self._fill_row_menu, row)
+        open_menu_by(row.button, self._window.presets_menu)
         row.default_button.clicked.connect(self._on_default)
         self._show()
 
@@ -67,6 +66,7 @@ class PresetPresenter(Presenter):
     def apply(self, preset: Preset) -> None:
         """Put a preset in force for the conversation shown; its model is loaded."""
         self._flush()
+        self._last = preset
         sampling = preset.sampling
         if sampling.thinking_budget is None:  # then the conversation's own stays
             budget = self._settings.present[0].thinking_budget
@@ -99,9 +99,14 @@ class PresetPresenter(Presenter):
         shown = [(each.name, each.icon) for each in presets]
         at = presets.index(current) if current is not None else None
         self._window.chat.welcome.show_presets(shown, at)
+        if current is not None:
+            self._last = current
+        elif self._last is not None:  # it may have been deleted or renamed
+            key = self._last.key
+            self._last = next((each for each in presets if each.key == key and key), None)
         if self._panel is not None:
             row = self._panel.preset_row
-            row.show_presets(self._presets.presets, current)
+            row.show_preset(current.name if current is not None else "")
             row.default_button.setVisible(not self._settings.are_defaults)
 
     @Slot()
@@ -111,25 +116,18 @@ class PresetPresenter(Presenter):
 
     @Slot()
     def _fill_menu(self) -> None:
-        """All presets, and a way to save one."""
-        menu = self._window.presets_menu
+        """All presets, a way to save one, and what can be done with the user's own in force."""
+        menu, current, own = self._window.presets_menu, self._current(), self._last
         menu.clear()
-        current = self._current()
         for preset in self._presets.presets:
             action = QAction(preset.name, menu, checkable=True, checked=preset == current)
             menu.addAction(action)
             call_with(action.triggered, self.apply, preset)
         menu.addSeparator()
         menu.addAction(tr("Save as a preset…"), self._on_save)
-
-    def _fill_row_menu(self, row: PresetRow) -> None:
-        """What can be done with the preset in force."""
-        menu, own = row.menu_button.menu(), row.last
-        menu.clear()
-        menu.addAction(tr("Save as a preset…"), self._on_save)
         if own is None or own.is_built_in:
             return
-        if row.box.currentIndex() < 0:
+        if current is None:
             saving = tr("Save the changes in “{name}”", name=own.name)
             call_with(menu.addAction(saving).triggered, self._on_save_changes, own)
         renaming = menu.addAction(tr("Rename “{name}”…", name=own.name))

@@ -15,6 +15,7 @@ from PySide6.QtWidgets import (
     QFormLayout,
     QHBoxLayout,
     QLabel,
+    QMenu,
     QVBoxLayout,
     QWidget,
 )
@@ -194,10 +195,25 @@ def _chats(window: MainWindow) -> Iterator[PaletteEntry]:
         yield PaletteEntry(group, info.title, partial(show, info.id))
 
 
+def entries(window: MainWindow) -> dict[str, list[QAction]]:
+    """The menu's actions by the titles of its parts; those on the current chat among them."""
+    parts = {tr("Window"): window.menu}
+    menus = (action.menu() for action in window.menu.actions())
+    parts |= {part.title(): part for part in menus if isinstance(part, QMenu)}
+    found = {
+        title: [action for action in part.actions() if action.text() and not action.menu()]
+        for title, part in parts.items()
+    }
+    more = (*window.sidebar.list.actions(), *window.sidebar.actions())
+    of_chats = found[window.chats_menu.title()]
+    of_chats += [action for action in more if action not in of_chats]
+    return found
+
+
 def _menu_entries(window: MainWindow) -> Iterator[PaletteEntry]:
     """The entries that would do something now."""
     window.presets_menu.aboutToShow.emit()  # it is filled for each use
-    for group, actions in window.entries().items():
+    for group, actions in entries(window).items():
         for action in actions:
             if action.isEnabled() and action is not window.palette_action:
                 text = action.text().replace("&&", "&")
@@ -255,7 +271,7 @@ def shortcuts(window: MainWindow) -> QDialog:
             (tr("Use a prompt from the library"), ["/"]),
         ]
     }
-    for title, actions in window.entries().items():
+    for title, actions in entries(window).items():
         rows = [(each.text().rstrip("…"), _keys_of(each)) for each in actions if each.shortcuts()]
         if rows:
             groups[title] = rows

@@ -26,7 +26,6 @@ from deepseek_r1.memory.graphics import graphics_text
 from deepseek_r1.native.native_library import graphics_library
 from r1desk.performance.hints import (
     format_budget_hint,
-    format_budget_range,
     format_context_hint,
     format_disk_hint,
     format_draft_hint,
@@ -76,10 +75,6 @@ class LoadSection(QObject):
         self._trained = 0  # tokens: the longest context of the model
         self._followed_from_mib = float("inf")  # no model is loaded
         self._budget_moved = False
-        self._budget_before = self.applied.memory_budget  # the slider was pressed
-        self._budget_slider = number_row(self.rows, "memory_budget").slider
-        self._budget_slider.sliderPressed.connect(self._on_budget_pressed)
-        self._budget_slider.sliderReleased.connect(self._on_budget_released)
         self._delay = QTimer(self, singleShot=True, interval=PLAN_DELAY_MS)
         self._delay.timeout.connect(self._on_settled)
         self.rows["graphics"].setVisible(graphics_library() is not None)
@@ -141,10 +136,8 @@ class LoadSection(QObject):
 
     def show_costs(self, bill: Bill) -> None:
         """Show the cost of each setting, from the bill."""
-        budget = number_row(self.rows, "memory_budget")
         trained = 0 if self.edited.context_length else self._trained
-        budget.show_cost(format_budget_hint(bill, trained))
-        explain(budget.slider, format_budget_range(bill))
+        self.rows["memory_budget"].show_cost(format_budget_hint(bill, trained))
         disk = self.rows["swap_enabled"]
         disk.show_cost(format_disk_hint(bill, self.edited) or tr(disk.info.help))
         self.rows["context_length"].show_cost(format_context_hint(bill, self.edited))
@@ -196,22 +189,7 @@ class LoadSection(QObject):
         return budget_mib >= self._followed_from_mib and others == self.applied
 
     @Slot()
-    def _on_budget_pressed(self) -> None:
-        self._budget_before = self.applied.memory_budget
-
-    @Slot()
-    def _on_budget_released(self) -> None:
-        """What the slider passed on its way to a budget that needs a reload was not meant."""
-        if self.edited.memory_budget != self.applied.memory_budget:
-            before = {"memory_budget": self._budget_before}
-            self.applied, self._budget_moved = self.applied.model_copy(update=before), False
-            self.edited_changed.emit()
-
-    @Slot()
     def _on_settled(self) -> None:
-        if self._budget_moved and self._budget_slider.isSliderDown():
-            self._delay.start()
-            return
         if self._budget_moved:
             self._budget_moved = False
             self.budget_changed.emit(self.applied.memory_budget)

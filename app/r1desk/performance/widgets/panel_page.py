@@ -1,27 +1,23 @@
 """Parts of the tabs of the panel: a scrolled column, a fold, a place for messages, the presets."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 
-from PySide6.QtCore import QEvent, QObject, QSignalBlocker, QSize, Qt, Signal, Slot
-from PySide6.QtGui import QKeyEvent
+from PySide6.QtCore import QEvent, QObject, QSize, Qt, Slot
 from PySide6.QtWidgets import (
-    QComboBox,
     QFrame,
     QHBoxLayout,
-    QMenu,
     QPushButton,
     QScrollArea,
     QSizePolicy,
+    QToolButton,
     QVBoxLayout,
     QWidget,
 )
 
 from deepseek_r1.core.i18n import tr
-from r1desk.chat.answers.presets import Preset
-from r1desk.chat.presenters.key_forwarder import is_typed_text
 from r1desk.theme import explain, icon, set_role
 from r1desk.widgets.layouts import ScrolledColumn, filled, keep_place, put_inside, with_properties
-from r1desk.widgets.text_label import open_menu_by, text_label, tool_button
+from r1desk.widgets.text_label import text_label
 
 _LINES = 2
 _SPACING_PX = 12
@@ -49,13 +45,11 @@ class Collapsible(QWidget):
 class PanelMessage(QFrame):
     """One text and the buttons that belong to it, always in the same place and visible.
 
-    It keeps its height without a text, so that no control moves when one appears; in a low panel,
-    where that height would be a third of the panel, it takes what it needs.
+    It keeps its height without a text, so that no control moves when one appears.
     """
 
     def __init__(self) -> None:
         super().__init__()
-        self._retains_height = True
         set_role(self, "bar")
         self.text = text_label("", "dim")
         self.text.setAlignment(Qt.AlignmentFlag.AlignTop | Qt.AlignmentFlag.AlignLeft)
@@ -69,14 +63,9 @@ class PanelMessage(QFrame):
         buttons.addWidget(self.advice_button, 1)
         buttons.addWidget(self.apply_button, 1)
         buttons.addWidget(self.undo_button)
+        keep_place(self.undo_button)  # the row of buttons keeps its height
         self.show_message("")
         self._reserve()
-
-    def set_retain_height(self, retained: bool) -> None:
-        """Retain the height without a text and buttons, or take what they need."""
-        if retained != self._retains_height:
-            self._retains_height = retained
-            self._reserve()
 
     def show_message(
         self, text: str, role: str = "dim", *, pending: bool = False, advice: bool = False
@@ -97,11 +86,7 @@ class PanelMessage(QFrame):
             self._reserve()
 
     def _reserve(self) -> None:
-        lines = _LINES if self._retains_height else 1
-        self.text.setMinimumHeight(lines * self.text.fontMetrics().lineSpacing() + 2)
-        policy = self.undo_button.sizePolicy()
-        policy.setRetainSizeWhenHidden(self._retains_height)  # the row of buttons keeps its height
-        self.undo_button.setSizePolicy(policy)
+        self.text.setMinimumHeight(_LINES * self.text.fontMetrics().lineSpacing() + 2)
 
 
 class PanelPage(QScrollArea):
@@ -141,61 +126,23 @@ class PanelPage(QScrollArea):
         return super().eventFilter(watched, event)
 
 
-class _PresetBox(QComboBox):
-    """Letters do not choose a preset: what is typed is meant for the message."""
-
-    def keyPressEvent(self, event: QKeyEvent) -> None:
-        if is_typed_text(event):
-            event.ignore()
-        else:
-            super().keyPressEvent(event)
-
-
 class PresetRow(QWidget):
-    """Whose settings follow, a drop-down with all presets, and a menu beside it."""
-
-    chosen = Signal(object)  # the `Preset` to apply
+    """Whose settings follow, and a button that names the preset in force and opens their menu."""
 
     def __init__(self) -> None:
         super().__init__()
-        self._presets: tuple[Preset, ...] = ()
-        self.last: Preset | None = None  # the preset applied last, perhaps changed since
-        self.box = _PresetBox()
-        self.box.setAccessibleName(tr("Preset"))
-        self.box.setPlaceholderText(tr("Choose a preset…"))
-        explain(self.box, tr("Instructions and answer settings under one name, for this chat."))
-        self.box.setMinimumContentsLength(12)
-        self.box.activated.connect(self._on_activated)
-        self.menu_button = tool_button("more", tr("Manage presets"))
-        open_menu_by(self.menu_button, QMenu(self.menu_button))
+        self.button = QToolButton()
+        self.button.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Fixed)
+        set_role(self.button, "choice")
         self.default_button = QPushButton(tr("Make it the default"), flat=True)
         explain(self.default_button, tr("New chats use these settings and instructions."))
         keep_place(self.default_button)
         column = filled(QVBoxLayout(self), spacing=4)
         head = put_inside(column, QHBoxLayout())
-        label = text_label(tr("This chat"), "heading")
-        label.setBuddy(self.box)  # its name for screen readers on Linux, where Qt gives the value
-        filled(head, label, self.default_button)
-        head.setStretch(0, 1)
-        filled(put_inside(column, QHBoxLayout()), self.box, self.menu_button, spacing=6)
+        filled(head, text_label(tr("This chat"), "heading"), self.default_button).setStretch(0, 1)
+        column.addWidget(self.button)
+        explain(self.button, tr("Instructions and answer settings under one name, for this chat."))
 
-    def show_presets(self, presets: Sequence[Preset], current: Preset | None) -> None:
-        """Show these presets; `current` is the one in force, None for settings of no preset."""
-        names_before = [preset.name for preset in self._presets]
-        self._presets = tuple(presets)
-        names = [preset.name for preset in presets]
-        with QSignalBlocker(self.box):
-            if names != names_before:  # else a name that is being typed would be forgotten
-                self.box.clear()
-                self.box.addItems(names)
-            self.box.setCurrentIndex(self._presets.index(current) if current else -1)
-        if current is not None:
-            self.last = current
-        elif self.last is not None:  # it may have been deleted or renamed
-            key = self.last.key
-            self.last = next((p for p in presets if p.key == key and key), None)
-
-    @Slot(int)
-    def _on_activated(self, index: int) -> None:
-        self.last = self._presets[index]
-        self.chosen.emit(self.last)
+    def show_preset(self, name: str) -> None:
+        """Name the preset in force; empty where the settings are those of none."""
+        self.button.setText(f"{name or tr('Choose a preset…')} ▾")
