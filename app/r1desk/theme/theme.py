@@ -295,7 +295,7 @@ def set_role(widget: QWidget, role: str) -> None:
     """Give `widget` one of the sheet's roles, also after it was shown.
 
     Buttons: primary, danger, fold, pill. Check boxes: bare, for one without words. Labels:
-    dim, danger, alarm, warning, success, heading, badge, key, drop. Frames: card, bar, rule. An
+    dim, danger, alarm, warning, success, heading, badge, drop. Frames: card, bar, rule. An
     empty role takes it back.
     """
     if widget.property("role") == role:
