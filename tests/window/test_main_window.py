@@ -118,15 +118,6 @@ def test_no_control_moves_while_messages_come_and_go(window: MainWindow, qtbot: 
     unmoved()
 
 
-def test_a_stray_click_on_the_budgets_track_moves_it_by_one_step(window, qtbot):
-    window.open_panel(PanelTab.MODEL)
-    row = window.panel.load.rows["memory_budget"]
-    before = row.slider.value()
-    end = QPoint(row.slider.width() - 3, row.slider.height() // 2)
-    qtbot.mouseClick(row.slider, Qt.MouseButton.LeftButton, pos=end)
-    assert row.slider.value() == before + 1
-
-
 def test_digits_after_a_click_on_a_slider_go_into_its_field(window, qtbot):
     KeyForwarder(window, window.composer.editor)
     window.open_panel(PanelTab.MODEL)
@@ -251,11 +242,6 @@ def test_a_notice_leaves_the_place_above_the_message_box_free(window, qtbot):
     window.notices.show_notice(Notice("Exported."))
     qtbot.waitUntil(window.notices.isVisible)
     assert window.notices.geometry().bottom() < window.chat.geometry().center().y()
-
-
-def test_in_a_wide_window_both_have_their_place(window: MainWindow) -> None:
-    window.panel_action.trigger()
-    assert window.sidebar.isVisible()
 
 
 def test_another_reading_width_is_taken_up_at_once(window: MainWindow, qtbot: QtBot) -> None:

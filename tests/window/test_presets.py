@@ -8,7 +8,7 @@ from pytestqt.qtbot import QtBot
 
 from deepseek_r1.core.i18n import use_language
 from r1desk.chat.answers.presets import built_in_presets
-from r1desk.performance.preset_presenter import PresetDialog
+from r1desk.performance.presenter import PresetDialog
 from r1desk.performance.widgets.panel import PanelTab
 from r1desk.performance.widgets.panel_page import PresetRow
 from r1desk.shell.session import Session
