@@ -34,17 +34,7 @@ from r1desk.widgets.text_label import selectable_label, text_label
 
 # Those about the window first; the others follow by their names.
 _FIRST = (
-    *(
-        "start",
-        "conversations",
-        "documents",
-        "window",
-        "thinking",
-        "compare",
-        "models",
-        "plan",
-        "drafts",
-    ),
+    *("start", "conversations", "documents", "window", "thinking", "compare", "models", "plan"),
     *("drafts", "serve", "doctor", "install"),
 )
 _LINK = re.compile(r"\[([^\]]+)\]\(([^):]+)\)")
