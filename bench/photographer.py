@@ -13,7 +13,7 @@ from PySide6.QtWidgets import QApplication, QDialog, QWidget
 from deepseek_r1.core.i18n import use_language
 from deepseek_r1.core.settings import SamplingSettings
 from r1desk import preferences as prefs
-from r1desk.shell.desktop_application import install_qt_translations
+from r1desk.platform.qt_application import install_qt_translations
 from r1desk.shell.session import Session
 from r1desk.shell.startup import create_application
 from r1desk.store import Profile, StoreThread

@@ -28,8 +28,7 @@ from deepseek_r1.core.i18n import use_language
 from deepseek_r1.core.paths import starter_model
 from deepseek_r1.core.units import use_gigabytes
 from deepseek_r1.hardware import processor
-from r1desk.platform.clipboard import let_copied_text_outlive_python
-from r1desk.shell.desktop_application import install_qt_translations
+from r1desk.platform.qt_application import install_qt_translations, let_copied_text_outlive_python
 from support.budgets import ROOMY_MIB
 from support.engine_script import EngineScript
 from support.patience import PatientQtBot

@@ -6,8 +6,8 @@ from PySide6.QtGui import QGuiApplication
 from PySide6.QtWidgets import QLabel
 
 from deepseek_r1.checks import Finding, Severity
-from r1desk.shell import doctor_page
-from r1desk.shell.doctor_page import DoctorPage
+from r1desk.shell import help_dialogs
+from r1desk.shell.help_dialogs import DoctorPage
 from support.patience import PATIENCE_S
 
 FINDINGS = (
@@ -23,7 +23,7 @@ def test_the_findings_are_shown_with_what_to_do(qtbot, monkeypatch):
         threads.append(threading.current_thread())
         return FINDINGS
 
-    monkeypatch.setattr(doctor_page, "examine", examined)
+    monkeypatch.setattr(help_dialogs, "examine", examined)
     page = DoctorPage()
     qtbot.addWidget(page)
     assert "Checking" in page.note.text()
@@ -44,7 +44,7 @@ def test_closing_the_page_while_it_looks_harms_nothing(qtbot, monkeypatch):
         done.set()
         return FINDINGS
 
-    monkeypatch.setattr(doctor_page, "examine", slow)
+    monkeypatch.setattr(help_dialogs, "examine", slow)
     page = DoctorPage()
     page.show()
     page.close()

@@ -1,5 +1,7 @@
 """The gauge tells what is used, to eyes and ears, and rests when nothing changes."""
 
+from types import SimpleNamespace
+
 import pytest
 from PySide6.QtCore import QEvent, QObject, Qt
 from PySide6.QtWidgets import QApplication
@@ -14,22 +16,17 @@ from r1desk.theme import ThemeChoice, apply_theme
 pytestmark = pytest.mark.qt_log_ignore("does not support propagateSizeHints")
 
 
-class Clock:
-    now_s = 100.0
-
-    def __call__(self) -> float:
-        return self.now_s
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> SimpleNamespace:
+    clock = SimpleNamespace(now_s=100.0, monotonic=lambda: clock.now_s)
+    monkeypatch.setattr("r1desk.performance.widgets.gauge.time", clock)
+    return clock
 
 
 @pytest.fixture
-def clock() -> Clock:
-    return Clock()
-
-
-@pytest.fixture
-def gauge(qapp: QApplication, qtbot, clock: Clock) -> Gauge:
+def gauge(qapp: QApplication, qtbot, clock: SimpleNamespace) -> Gauge:
     apply_theme(qapp, ThemeChoice.LIGHT)
-    gauge = Gauge(clock)
+    gauge = Gauge()
     qtbot.addWidget(gauge)
     gauge.resize(1366, 44)
     gauge.show()
@@ -115,7 +112,7 @@ def test_the_parts_of_the_memory_are_in_the_tooltip(gauge: Gauge):
     assert "window 0.1 GB, engine 0.3 GB" in gauge.memory.toolTip()
 
 
-def test_a_screen_reader_hears_it_at_most_every_five_seconds(gauge: Gauge, clock: Clock):
+def test_a_screen_reader_hears_it_at_most_every_five_seconds(gauge: Gauge, clock: SimpleNamespace):
     gauge.show_values(gauge_values())
     first = gauge.accessibleDescription()
     assert "Memory 0.4 / 2.0 GB" in first

@@ -3,9 +3,8 @@
 import pytest
 
 from deepseek_r1.core.settings import KVType, LoadSettings
-from performance.samples import a_bill, a_streamed_bill
+from performance.samples import a_bill
 from r1desk.performance.hints import (
-    budget_range,
     format_budget_hint,
     format_context_hint,
     format_context_left,
@@ -22,17 +21,6 @@ def test_after_a_larger_budget_a_reload_makes_an_automatic_context_longer() -> N
     assert format_budget_hint(bill, trained=8192).endswith("a reload makes the context longer")
     for other, trained in ((bill, 4096), (bill, 0), (a_bill(budget_mib=6000), 8192)):
         assert format_budget_hint(other, trained) == "4.3 GB unused"
-
-
-def test_a_model_in_memory_has_one_least_budget_what_it_takes() -> None:
-    smallest, whole = budget_range(a_bill())
-    assert smallest == whole == a_bill().total_mib
-
-
-def test_a_model_from_the_disk_has_a_least_budget_and_one_for_all_of_it() -> None:
-    bill = a_streamed_bill()
-    smallest, whole = budget_range(bill)
-    assert smallest < bill.total_mib < whole
 
 
 def test_a_switch_that_changes_nothing_says_so() -> None:

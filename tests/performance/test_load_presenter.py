@@ -16,7 +16,7 @@ from r1desk.engine.engine_bridge import EngineRequest
 from r1desk.models.controller import ModelController
 from r1desk.models.forecast_service import ForecastService
 from r1desk.models.pill_presenter import RecentModels
-from r1desk.performance.load_presenter import LoadPresenter
+from r1desk.performance.feature import LoadPresenter
 from r1desk.performance.widgets.load_section import LoadSection
 from r1desk.performance.widgets.panel import PerformancePanel
 from r1desk.platform.tasks import Later

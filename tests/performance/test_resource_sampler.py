@@ -59,12 +59,6 @@ def test_a_reading_says_what_this_process_and_machine_use(engine, sampler, qtbot
     assert 0 < reading.machine_used_mib < reading.machine_total_mib
 
 
-def test_without_an_engine_its_memory_is_zero(sampler: ResourceSampler, qtbot):
-    with qtbot.waitSignal(sampler.sampled) as sampled:
-        sampler.start()
-    assert sampled.args[0].engine_mib == 0.0
-
-
 def test_measuring_is_not_done_in_the_windows_thread(sampler: ResourceSampler, qtbot, monkeypatch):
     threads: list[QThread] = []
     real = sampler_module.memory_reading
@@ -116,21 +110,19 @@ def test_a_measurement_that_failed_is_reported_and_the_next_one_comes(
         engine.enter(EngineState.GENERATING)
 
 
-def test_within_the_budget_nothing_moves() -> None:
+@pytest.mark.parametrize(
+    ("readings", "moved_mib"),  # MiB, and when
+    [
+        ([(419.0, 0.0), (419.0, 60.0)], 0.0),
+        ([(430.0, 0.0), (432.0, LASTING_S)], 12.0 + MARGIN_MIB),
+        ([(430.0, 0.0), (415.0, 1.0), (430.0, 2.0), (430.0, 1.9 + LASTING_S)], 0.0),
+    ],
+)
+def test_only_an_excess_that_lasts_is_given_to_the_window(readings, moved_mib) -> None:
     detector = OverrunDetector()
-    assert [detector.observe(419.0, 420.0, at_s) for at_s in range(0, 60, 5)] == [0.0] * 12
-
-
-def test_an_excess_that_lasts_is_given_to_the_window() -> None:
-    detector = OverrunDetector()
-    assert detector.observe(430.0, 420.0, 0.0) == 0.0
-    assert detector.observe(432.0, 420.0, LASTING_S) == 12.0 + MARGIN_MIB
-
-
-def test_a_moment_over_the_budget_moves_nothing() -> None:
-    detector = OverrunDetector()
-    readings = [(430.0, 0.0), (415.0, 1.0), (430.0, 2.0), (430.0, 2.0 + LASTING_S - 0.1)]
-    assert [detector.observe(mib, 420.0, at_s) for mib, at_s in readings] == [0.0] * 4
+    *before, last = [detector.observe(mib, 420.0, at_s) for mib, at_s in readings]
+    assert not any(before)
+    assert last == moved_mib
 
 
 def test_a_change_has_time_to_take_effect_before_the_next() -> None:

@@ -17,10 +17,10 @@ from deepseek_r1.core.i18n import use_language
 from deepseek_r1.core.messages import Role
 from deepseek_r1.core.settings import LoadSettings
 from deepseek_r1.host.sharing_protocol import SharingClient
+from r1desk.platform.qt_application import install_qt_translations
 from r1desk.preferences import Preferences
-from r1desk.serving.serving_state import ServingPhase, ServingState
+from r1desk.serving.server_process import ServingPhase, ServingState
 from r1desk.serving.widgets import ServingDialog, client_text
-from r1desk.shell.desktop_application import install_qt_translations
 from r1desk.shell.session import Session
 from support.engine_script import EngineScript, goes_on
 from support.patience import PATIENCE_S

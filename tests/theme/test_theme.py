@@ -204,11 +204,6 @@ def test_icons_outlive_their_copies(qapp: QApplication, qtbot):
     assert drawn_share(button.icon().pixmap(QSize(24, 24))) > 0.01
 
 
-def test_an_unknown_icon_is_a_mistake_of_ours():
-    with pytest.raises(FileNotFoundError):
-        icon("no-such-icon")
-
-
 def test_the_application_icon_has_all_sizes(qapp: QApplication):
     assert {size.width() for size in app_icon().availableSizes()} >= {16, 32, 48, 256}
 
@@ -233,10 +228,6 @@ def test_an_icon_in_a_selected_row_is_seen_on_the_selection(qapp: QApplication) 
         if shown.pixelColor(x, y).alpha() == 255
     }
     assert inks == {LIGHT.selection_text}
-
-
-def test_an_icon_in_no_space_draws_nothing(qapp: QApplication) -> None:
-    assert icon("search").pixmap(QSize(0, 0)).isNull()
 
 
 @pytest.mark.qt_log_ignore("This plugin does not support")

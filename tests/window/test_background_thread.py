@@ -10,7 +10,7 @@ from pytestqt.qtbot import QtBot
 
 from deepseek_r1.core.errors import EngineFailed, ModelFileMissing
 from r1desk.platform.background_thread import ask_in_background, stream_in_background
-from r1desk.platform.main_thread_gc import MainThreadCollector
+from r1desk.platform.qt_application import MainThreadCollector
 from support.awaiting import result_of
 from support.patience import PATIENCE_S
 

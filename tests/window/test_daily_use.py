@@ -26,7 +26,7 @@ from r1desk.conversations.conversation_intents import (
 )
 from r1desk.conversations.widgets.row_delegate import MORE_PX
 from r1desk.conversations.widgets.row_model import ItemRole, RowState
-from r1desk.platform.system_notice import SystemNotices
+from r1desk.platform.desktop import SystemNotices
 from r1desk.preferences import Preferences
 from r1desk.shell.session import Session
 from r1desk.store import ConversationSettings, Profile, Store

@@ -8,7 +8,7 @@ from PySide6.QtWidgets import QMessageBox
 from pytestqt.qtbot import QtBot
 
 from deepseek_r1.core.i18n import use_language
-from r1desk.shell.help_window import HelpWindow
+from r1desk.shell.help_dialogs import HelpWindow
 from window.mouse_and_keys import press, type_text
 
 

@@ -14,7 +14,6 @@ from r1desk.chat.presenters.chat_window import KeyForwarder
 from r1desk.chat.text.text_style import ReadingWidth, set_reading_width
 from r1desk.chat.values.prompt import PromptSize
 from r1desk.conversations.conversation_intents import OpenConversation
-from r1desk.models.widgets.model_pill import PillState
 from r1desk.performance.widgets.panel import PanelTab
 from r1desk.shell.main_window import MainWindow
 from r1desk.shell.menu_feature import open_palette, shortcuts
@@ -112,22 +111,11 @@ def test_no_control_moves_while_messages_come_and_go(window: MainWindow, qtbot: 
     unmoved()
     click(panel.message.undo_button)
     unmoved()
-    panel.show_peak(1200.0, 110.0)
-    unmoved()
     panel.model.show_loading("another")
     panel.model.show_progress(0.5)
     unmoved()
     panel.show_model(a_model())
     unmoved()
-
-
-def test_a_stray_click_on_the_budgets_track_moves_it_by_one_step(window, qtbot):
-    window.open_panel(PanelTab.MODEL)
-    row = window.panel.load.rows["memory_budget"]
-    before = row.slider.value()
-    end = QPoint(row.slider.width() - 3, row.slider.height() // 2)
-    qtbot.mouseClick(row.slider, Qt.MouseButton.LeftButton, pos=end)
-    assert row.slider.value() == before + 1
 
 
 def test_digits_after_a_click_on_a_slider_go_into_its_field(window, qtbot):
@@ -143,8 +131,8 @@ def test_digits_after_a_click_on_a_slider_go_into_its_field(window, qtbot):
 def test_the_page_of_shortcuts_has_every_one_of_the_menu(window: MainWindow) -> None:
     window.answer_menu.addAction("Sing", "Ctrl+Shift+9")  # as a feature does
     names = [label.text() for label in shortcuts(window).findChildren(QLabel)]
-    assert names[names.index("Sing") + 1 :][:3] == ["Ctrl", "Shift", "9"]
-    assert names[names.index("Larger text") + 1 :][:5] == ["Ctrl", "+", "or", "Ctrl", "="]
+    assert names[names.index("Sing") + 1] == "Ctrl+Shift+9"
+    assert names[names.index("Larger text") + 1] == "Ctrl++ or Ctrl+="
 
 
 @pytest.mark.quiet
@@ -250,26 +238,10 @@ def test_the_panel_is_closed_by_a_click_where_it_was_opened(window, qtbot):
     assert window.panel.isVisible()
 
 
-def test_the_title_stands_over_the_text_however_long_the_models_name_is(window, qtbot):
-    window.set_title("Rye bread")
-    for name in ("R1", "A model with a longer name"):
-        window.model_pill.show_state(name, PillState.READY)
-        qtbot.wait(50)
-        title = window.title
-        middle = title.mapTo(window, title.contentsRect().center()).x()
-        column = window.composer.mapTo(window, window.composer.rect().center()).x()
-        assert abs(middle - column) <= 1
-
-
 def test_a_notice_leaves_the_place_above_the_message_box_free(window, qtbot):
     window.notices.show_notice(Notice("Exported."))
     qtbot.waitUntil(window.notices.isVisible)
     assert window.notices.geometry().bottom() < window.chat.geometry().center().y()
-
-
-def test_in_a_wide_window_both_have_their_place(window: MainWindow) -> None:
-    window.panel_action.trigger()
-    assert window.sidebar.isVisible()
 
 
 def test_another_reading_width_is_taken_up_at_once(window: MainWindow, qtbot: QtBot) -> None:

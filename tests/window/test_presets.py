@@ -8,8 +8,9 @@ from pytestqt.qtbot import QtBot
 
 from deepseek_r1.core.i18n import use_language
 from r1desk.chat.answers.chat_settings import built_in_presets
+from r1desk.performance.presenter import PresetDialog
 from r1desk.performance.widgets.panel import PanelTab
-from r1desk.performance.widgets.preset_row import PresetDialog, PresetRow
+from r1desk.performance.widgets.panel_page import PresetRow
 from r1desk.shell.session import Session
 from r1desk.store import Profile, Store
 from window.mouse_and_keys import click, press, press_button, type_text
@@ -19,19 +20,11 @@ from window.session_fixture import ready_session, running_session, wait_answered
 def opened_row(qtbot: QtBot, session: Session) -> PresetRow:
     qtbot.waitUntil(session.window.isActiveWindow)
     session.window.open_panel(PanelTab.ANSWERS)
-    row = session.window.panel.preset_row
-    qtbot.waitUntil(lambda: row.box.count() > 0)
-    return row
+    return session.window.panel.preset_row
 
 
-def choose(row: PresetRow, name: str) -> None:
-    """Go through the drop-down with the arrow keys."""
-    row.box.setFocus()
-    press(Qt.Key.Key_Home)
-    while not row.box.currentText().startswith(name):
-        before = row.box.currentIndex()
-        press(Qt.Key.Key_Down)
-        assert row.box.currentIndex() > before, f"no preset is called {name}"
+def names(session: Session) -> list[str]:
+    return [each.name for each in session.chat_feature.presets.presets]
 
 
 def trigger(menu: QMenu, start: str) -> None:
@@ -68,18 +61,17 @@ def test_a_preset_is_for_one_conversation(qtbot: QtBot, own_profile: Path) -> No
         assert button.text() == "Preset: Mathematics ▾"
         assert "\\boxed{}" in session.window.chat.instructions.label.text()
         row = opened_row(qtbot, session)
-        choose(row, "Code")
-        menu = row.menu_button.menu()
-        menu.aboutToShow.emit()
-        assert [a.text() for a in menu.actions()] == ["Save as a preset…"]  # it cannot be changed
-        choose(row, "Short")
+        trigger(row.button.menu(), "Code")
+        row.button.menu().aboutToShow.emit()
+        assert row.button.menu().actions()[-1].text() == "Save as a preset…"  # it cannot be changed
+        trigger(row.button.menu(), "Short")
         assert "three sentences" in session.window.chat.instructions.label.text()
         type_text("Code?")  # the message, not another choice
         assert session.window.composer.text() == "Code?"
-        assert row.box.currentText() == "Short answers"
+        assert row.button.text() == "Short answers ▾"
         press(Qt.Key.Key_Return)
         wait_answered(qtbot, session)
-        assert row.box.currentText() == "Short answers"
+        assert row.button.text() == "Short answers ▾"
         session.chat.new_chat()
         assert session.window.chat.instructions.label.text() == ""
         assert session.preferences.system_prompt == ""
@@ -94,28 +86,28 @@ def test_a_preset_is_saved_changed_renamed_deleted_and_brought_back(qtbot, own_p
         session.window.panel.answers.editor.setFocus()
         type_text("Answer like a pirate.")
         qtbot.waitUntil(lambda: session.chat_settings.present[1] == "Answer like a pirate.")
-        assert row.box.currentIndex() == -1
-        trigger(row.menu_button.menu(), "Save as")
+        assert row.button.text() == "Choose a preset… ▾"
+        trigger(row.button.menu(), "Save as")
         name_it(qtbot, session, "Pirate")
-        assert row.box.currentText() == "Pirate"
+        assert row.button.text() == "Pirate ▾"
         type_in = session.window.panel.answers.editor
         type_in.setFocus()
         type_text(" Arr!")
-        qtbot.waitUntil(lambda: row.box.currentIndex() == -1)
-        trigger(row.menu_button.menu(), "Save the changes")
-        assert row.box.currentText() == "Pirate"
-        trigger(row.menu_button.menu(), "Rename")
+        qtbot.waitUntil(lambda: row.button.text() == "Choose a preset… ▾")
+        trigger(row.button.menu(), "Save the changes")
+        assert row.button.text() == "Pirate ▾"
+        trigger(row.button.menu(), "Rename")
         name_it(qtbot, session, "Captain")
-        assert row.box.currentText() == "Captain"
+        assert row.button.text() == "Captain ▾"
     with running_session(qtbot, own_profile) as session:
         row = opened_row(qtbot, session)
-        qtbot.waitUntil(lambda: row.box.findText("Captain") >= 0)
-        choose(row, "Captain")
+        qtbot.waitUntil(lambda: "Captain" in names(session))
+        trigger(row.button.menu(), "Captain")
         assert session.chat_settings.present[1] == "Answer like a pirate. Arr!"
-        trigger(row.menu_button.menu(), "Delete")
-        assert row.box.findText("Captain") == -1
+        trigger(row.button.menu(), "Delete")
+        assert "Captain" not in names(session)
         press_button(session.window.notices, "Undo")
-        assert row.box.findText("Captain") >= 0
+        assert "Captain" in names(session)
 
 
 def test_unreadable_presets_are_left_out(qtbot: QtBot, own_profile: Path) -> None:

@@ -24,8 +24,8 @@ from deepseek_r1.core.i18n import use_language
 from r1desk.comparison.widgets.comparison_dialog import ComparisonDialog
 from r1desk.models.widgets.chooser import ModelChooser
 from r1desk.performance.feature import PerformanceFeature
+from r1desk.platform.qt_application import install_qt_translations
 from r1desk.shell import main_window
-from r1desk.shell.desktop_application import install_qt_translations
 from r1desk.shell.main_window import MainWindow
 from r1desk.shell.settings_dialog import SettingsDialog
 from r1desk.theme.theme import find_theme

@@ -35,7 +35,7 @@ def test_a_document_of_the_finder_is_opened(tmp_path: Path) -> None:
 
 LATER = (
     *("pygments", "httpx2", "numpy", "jinja2", "llama_cpp", "rich"),
-    *("r1desk.models.widgets.chooser", "r1desk.shell.doctor_page"),
+    *("r1desk.models.widgets.chooser", "r1desk.shell.help_dialogs"),
     "deepseek_r1.catalogue.network_process",
 )
 START = "import sys, r1desk.shell.startup, r1desk.shell.session, r1desk.shell.main_window"
@@ -139,7 +139,7 @@ COPY_AND_END = """
 from PySide6.QtWidgets import QApplication
 from r1desk.chat.text.text_style import TextStyle
 from r1desk.chat.text.prose_view import ProseView
-from r1desk.platform.clipboard import let_copied_text_outlive_python
+from r1desk.platform.qt_application import let_copied_text_outlive_python
 
 app = QApplication([])
 prose = ProseView(TextStyle.of(app.font()))

@@ -49,9 +49,9 @@ from r1desk.conversations.conversation_intents import (
 )
 from r1desk.conversations.widgets.sidebar import Sidebar
 from r1desk.performance.widgets.setting_rows import StepSlider
-from r1desk.platform.system_notice import SystemNotices
+from r1desk.platform.desktop import SystemNotices
 from r1desk.preferences import Preferences
-from r1desk.shell.doctor_page import DoctorPage
+from r1desk.shell.help_dialogs import DoctorPage
 from r1desk.shell.main_window import MainWindow
 from r1desk.shell.menu_feature import about, shortcuts
 from r1desk.shell.startup import use_system_dialogs

@@ -16,7 +16,7 @@ from deepseek_r1.core.i18n import join_list, join_sentences, tr, trn
 from r1desk.chat.answers.controller import ChatController
 from r1desk.chat.presenters.chat_window import ChatWindow
 from r1desk.platform.background_thread import ask_in_background
-from r1desk.platform.file_manager import show_in_folder
+from r1desk.platform.desktop import show_in_folder
 from r1desk.platform.tasks import Tasks, task
 from r1desk.store import Store
 from r1desk.store.archive import export_json, export_markdown

@@ -15,8 +15,8 @@ from r1desk.conversations.title_writer import TitleWriter
 from r1desk.conversations.trash_presenter import TrashPresenter
 from r1desk.conversations.widgets.sidebar import Sidebar
 from r1desk.features import Feature, Services
+from r1desk.platform.desktop import OFFERED, SystemNotices
 from r1desk.platform.qt_application import application
-from r1desk.platform.system_notice import OFFERED, SystemNotices
 from r1desk.platform.tasks import Tasks, newest_task, task
 from r1desk.store import (
     ChatMessage,

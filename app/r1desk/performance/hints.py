@@ -90,27 +90,6 @@ def format_budget_hint(bill: Bill, trained: int = 0) -> str:
     )
 
 
-def budget_range(bill: Bill) -> tuple[float, float]:
-    """The smallest budget for the model, and the one that holds it whole, in MiB.
-
-    They are the same for a model in memory; the smallest of a streamed one is an estimate.
-    """
-    if not bill.streams:
-        return bill.total_mib, bill.total_mib
-    smallest = bill.total_mib - bill.mib_of(BillItem.PINNED, BillItem.EXPERTS)
-    return smallest, bill.total_mib - bill.mib_of(BillItem.SLOTS) + bill.streamed_mib
-
-
-def format_budget_range(bill: Bill) -> str:
-    """The same in words, for the tooltip of the budget's slider."""
-    smallest, whole = budget_range(bill)
-    fits = tr("The whole model fits from {memory} on.", memory=format_mib(whole, up=True))
-    if not bill.streams:
-        return fits
-    least = tr("Smallest possible: about {memory}.", memory=format_mib(smallest, up=True))
-    return join_sentences((least, fits))
-
-
 def format_disk_hint(bill: Bill, settings: LoadSettings) -> str:
     """The cost of running from the disk; empty where the setting changes nothing."""
     if not bill.streams:

@@ -38,12 +38,12 @@ from r1desk.features import Services
 from r1desk.models.controller import ModelController
 from r1desk.platform.tasks import Tasks, task
 from r1desk.serving.served_answer import ServedAnswer
-from r1desk.serving.server_process import ServerProcess
-from r1desk.serving.serving_state import (
+from r1desk.serving.server_process import (
     SERVER_MIB,
     NoMemoryForServer,
     ServerEnded,
     ServerLibrariesMissing,
+    ServerProcess,
     ServingPhase,
     ServingState,
 )

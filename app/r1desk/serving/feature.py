@@ -8,8 +8,34 @@ from deepseek_r1.memory import meter
 from r1desk.features import Feature, Presenter, Services
 from r1desk.models.controller import ModelController
 from r1desk.serving.controller import ServingController
-from r1desk.serving.serving_state import ServingState
+from r1desk.serving.server_process import ServingState
 from r1desk.serving.widgets import ServingButton, ServingDialog
+
+
+class ServingWindow(QMainWindow):
+    """The main window, as serving uses it."""
+
+    serving_button: ServingButton
+    serving_action: QAction
+
+
+class ServingFeature(Feature[ServingWindow]):
+    """Owns the server's controller. Main thread."""
+
+    def __init__(self, services: Services, models: ModelController) -> None:
+        super().__init__()
+        self._models = models
+        self.controller = ServingController(services, models, self)
+
+    def attach(self, window: ServingWindow) -> None:
+        button = window.serving_button
+        presenter = ServingPresenter(window, button, self.controller, self._models)
+        window.serving_action.triggered.connect(presenter.open)
+        self.presenters = [presenter]
+
+    def close(self) -> None:
+        self.controller.close()
+
 
 MEMORY_EVERY_MS = 2000
 
@@ -36,6 +62,7 @@ class ServingPresenter(Presenter):
 
     @Slot()
     def open(self) -> None:
+        """Show the dialog, or bring it to the front."""
         if self._dialog is None:
             self._dialog = dialog = ServingDialog(self._window)
             dialog.switch.clicked.connect(self._on_switched)
@@ -76,28 +103,3 @@ class ServingPresenter(Presenter):
             return
         pid = self._serving.pid
         self._dialog.show_memory(meter.process_mib(pid) if pid else 0.0)
-
-
-class ServingWindow(QMainWindow):
-    """The main window, as serving uses it."""
-
-    serving_button: ServingButton
-    serving_action: QAction
-
-
-class ServingFeature(Feature[ServingWindow]):
-    """Owns the server's controller. Main thread."""
-
-    def __init__(self, services: Services, models: ModelController) -> None:
-        super().__init__()
-        self._models = models
-        self.controller = ServingController(services, models, self)
-
-    def attach(self, window: ServingWindow) -> None:
-        button = window.serving_button
-        presenter = ServingPresenter(window, button, self.controller, self._models)
-        window.serving_action.triggered.connect(presenter.open)
-        self.presenters = [presenter]
-
-    def close(self) -> None:
-        self.controller.close()

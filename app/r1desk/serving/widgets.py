@@ -18,7 +18,7 @@ from PySide6.QtWidgets import (
 from deepseek_r1.core.i18n import tr, trn
 from deepseek_r1.core.units import format_mib
 from deepseek_r1.host.sharing_protocol import SharingClient
-from r1desk.serving.serving_state import SERVER_MIB, ServingPhase, ServingState
+from r1desk.serving.server_process import SERVER_MIB, ServingPhase, ServingState
 from r1desk.theme import explain, set_role
 from r1desk.theme.icons import icon
 from r1desk.widgets.bounded_dialog import BoundedDialog

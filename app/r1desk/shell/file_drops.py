@@ -24,7 +24,12 @@ class FileDrops(QObject):
 
     def __init__(self, window: QWidget) -> None:
         super().__init__(window)
-        self.target = DropTarget(window)
+        self._window = window
+        self.target = QLabel(window, textFormat=Qt.TextFormat.PlainText)  # covers the window
+        self.target.setAlignment(Qt.AlignmentFlag.AlignCenter)
+        self.target.setAttribute(Qt.WidgetAttribute.WA_TransparentForMouseEvents)
+        set_role(self.target, "drop")
+        self.target.hide()
         window.setAcceptDrops(True)
         window.installEventFilter(self)
 
@@ -41,11 +46,14 @@ class FileDrops(QObject):
     def _on_drag(self, event: QDragEnterEvent) -> None:
         if dragged := local_files(event.mimeData()):
             event.acceptProposedAction()
-            self.target.show_over_parent(
+            self.target.setText(
                 tr("Drop a model file (GGUF) to load it")
                 if is_model_file(dragged[0])
                 else tr("Drop documents to attach them")
             )
+            self.target.setGeometry(self._window.rect())
+            self.target.raise_()
+            self.target.show()
         elif is_picture(event.mimeData()):
             event.acceptProposedAction()
 
@@ -59,26 +67,6 @@ class FileDrops(QObject):
                 self.requested.emit(AttachFiles(tuple(dropped)))
         elif is_picture(event.mimeData()):
             self.requested.emit(AttachPicture(QImage(event.mimeData().imageData())))
-
-
-class DropTarget(QLabel):
-    """Covers its parent while a file is dragged over it. Takes no mouse events; hidden at first."""
-
-    def __init__(self, parent: QWidget) -> None:
-        super().__init__(parent)
-        self._covered = parent
-        self.setAlignment(Qt.AlignmentFlag.AlignCenter)
-        self.setTextFormat(Qt.TextFormat.PlainText)
-        self.setAttribute(Qt.WidgetAttribute.WA_TransparentForMouseEvents)
-        set_role(self, "drop")
-        self.hide()
-
-    def show_over_parent(self, text: str) -> None:
-        """Cover the parent with `text`, which says what a drop does."""
-        self.setText(text)
-        self.setGeometry(self._covered.rect())
-        self.raise_()
-        self.show()
 
 
 def is_model_file(path: str) -> bool:

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator
 from functools import partial
 
 from PySide6.QtCore import QByteArray, QCoreApplication, QSize, Qt, Signal, Slot
-from PySide6.QtGui import QAction, QCloseEvent, QKeySequence, QMoveEvent, QResizeEvent, QShowEvent
+from PySide6.QtGui import QAction, QCloseEvent, QKeySequence, QResizeEvent, QShowEvent
 from PySide6.QtWidgets import (
     QAbstractButton,
     QHBoxLayout,
@@ -31,7 +30,6 @@ from r1desk.models.widgets.download_list import DownloadList
 from r1desk.models.widgets.model_pill import ModelPill
 from r1desk.performance.presenter import PerformanceWindow
 from r1desk.performance.widgets.gauge import Gauge
-from r1desk.performance.widgets.load_section import LoadSection
 from r1desk.performance.widgets.panel import PanelTab, PerformancePanel
 from r1desk.preferences import Preferences
 from r1desk.serving.feature import ServingWindow
@@ -48,41 +46,6 @@ SIDEBAR_PX, PANEL_PX, DOCUMENT_PX = 240, 340, 620
 LEAST_PX = 720, 480
 LEAST_CHAT_PX = 400
 LEAST_BESIDE_PX = 900  # of a window that has a document beside the chat
-
-
-def window_in_turns(*, with_panel: bool) -> Generator[None, None, MainWindow]:
-    """Make a window in turns of the event loop, each short enough for keys and clicks."""
-    if not with_panel:
-        return MainWindow()
-    load = LoadSection()
-    yield
-    panel = PerformancePanel(DocumentPane(), load)
-    yield
-    return MainWindow(panel)
-
-
-class CentredTitle(ElidedLabel):
-    """A title over the middle of its parent, whatever stands beside it, where there is room."""
-
-    def resizeEvent(self, event: QResizeEvent) -> None:
-        super().resizeEvent(event)
-        self._centre()
-
-    def moveEvent(self, event: QMoveEvent) -> None:
-        super().moveEvent(event)
-        self._centre()
-
-    def _centre(self) -> None:
-        if (parent := self.parentWidget()) is None:
-            return
-        more_left = self.x() - (parent.width() - self.x() - self.width())
-        free = max(0, self.width() - self.fontMetrics().horizontalAdvance(self.text()))
-        right, left = min(free, max(0, more_left)), min(free, max(0, -more_left))
-        self.setContentsMargins(left, 0, right, 0)
-
-    def setText(self, text: str) -> None:
-        super().setText(text)
-        self._centre()
 
 
 class MainWindow(ConversationsWindow, ModelsWindow, PerformanceWindow, ServingWindow):
@@ -180,7 +143,7 @@ class MainWindow(ConversationsWindow, ModelsWindow, PerformanceWindow, ServingWi
         return centre
 
     def _fill_header(self, row: QHBoxLayout) -> None:
-        self.title = CentredTitle()
+        self.title = ElidedLabel()
         self.title.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Preferred)
         self.title.setAlignment(Qt.AlignmentFlag.AlignCenter)
         self.menu_button = tool_button("more", tr("Menu"))
@@ -262,20 +225,6 @@ class MainWindow(ConversationsWindow, ModelsWindow, PerformanceWindow, ServingWi
         ):
             self.chats_menu.addAction(text, keys, chosen)
         self.chats_menu.addAction(self.sidebar.menu.name)
-
-    def entries(self) -> dict[str, list[QAction]]:
-        """The menu's actions by the titles of its parts; those on the current chat among them."""
-        parts = {tr("Window"): self.menu}
-        menus = (action.menu() for action in self.menu.actions())
-        parts |= {part.title(): part for part in menus if isinstance(part, QMenu)}
-        found = {
-            title: [action for action in part.actions() if action.text() and not action.menu()]
-            for title, part in parts.items()
-        }
-        more = (*self.sidebar.list.actions(), *self.sidebar.actions())
-        of_chats = found[self.chats_menu.title()]
-        of_chats += [action for action in more if action not in of_chats]
-        return found
 
     def _toggle(self, name: str, text: str, keys: str) -> QAction:
         action = self.view_menu.addAction(icon(name), text, keys)

@@ -1,8 +1,7 @@
 """The palette and the dialogs of the window's menu, and the appearance that the settings change."""
 
 import platform
-import re
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import partial
 from typing import TypeVar
 
@@ -15,7 +14,7 @@ from PySide6.QtWidgets import (
     QFormLayout,
     QHBoxLayout,
     QLabel,
-    QVBoxLayout,
+    QMenu,
     QWidget,
 )
 
@@ -36,12 +35,11 @@ from r1desk.shell.settings_dialog import TEXT_SIZES_PT, SettingsDialog, language
 from r1desk.theme import ThemeChoice, app_icon, apply_theme
 from r1desk.theme.theme import find_theme
 from r1desk.widgets.bounded_dialog import BoundedDialog
-from r1desk.widgets.layouts import filled, put_inside, with_properties
+from r1desk.widgets.layouts import put_inside, with_properties
 from r1desk.widgets.palette import PaletteEntry
 from r1desk.widgets.text_label import selectable_label, text_label
 
 T = TypeVar("T")
-TWO_COLUMNS_PX = 800
 
 
 class MenuFeature(Feature[MainWindow]):
@@ -92,13 +90,13 @@ class MenuFeature(Feature[MainWindow]):
 
     @Slot()
     def _on_help(self) -> None:
-        from r1desk.shell.help_window import HelpWindow  # noqa: PLC0415 - not at start
+        from r1desk.shell.help_dialogs import HelpWindow  # noqa: PLC0415 - not at start
 
         HelpWindow(self._window).show()
 
     @Slot()
     def _on_doctor(self) -> None:
-        from r1desk.shell.doctor_page import DoctorPage  # noqa: PLC0415 - not at start
+        from r1desk.shell.help_dialogs import DoctorPage  # noqa: PLC0415 - not at start
 
         DoctorPage(self._window).open()
 
@@ -194,10 +192,25 @@ def _chats(window: MainWindow) -> Iterator[PaletteEntry]:
         yield PaletteEntry(group, info.title, partial(show, info.id))
 
 
+def entries(window: MainWindow) -> dict[str, list[QAction]]:
+    """The menu's actions by the titles of its parts; those on the current chat among them."""
+    parts = {tr("Window"): window.menu}
+    menus = (action.menu() for action in window.menu.actions())
+    parts |= {part.title(): part for part in menus if isinstance(part, QMenu)}
+    found = {
+        title: [action for action in part.actions() if action.text() and not action.menu()]
+        for title, part in parts.items()
+    }
+    more = (*window.sidebar.list.actions(), *window.sidebar.actions())
+    of_chats = found[window.chats_menu.title()]
+    of_chats += [action for action in more if action not in of_chats]
+    return found
+
+
 def _menu_entries(window: MainWindow) -> Iterator[PaletteEntry]:
     """The entries that would do something now."""
     window.presets_menu.aboutToShow.emit()  # it is filled for each use
-    for group, actions in window.entries().items():
+    for group, actions in entries(window).items():
         for action in actions:
             if action.isEnabled() and action is not window.palette_action:
                 text = action.text().replace("&&", "&")
@@ -255,42 +268,21 @@ def shortcuts(window: MainWindow) -> QDialog:
             (tr("Use a prompt from the library"), ["/"]),
         ]
     }
-    for title, actions in window.entries().items():
+    for title, actions in entries(window).items():
         rows = [(each.text().rstrip("…"), _keys_of(each)) for each in actions if each.shortcuts()]
         if rows:
             groups[title] = rows
-    dialog = BoundedDialog(window, tr("Keyboard shortcuts"), QSize(760, 160))
+    dialog = BoundedDialog(window, tr("Keyboard shortcuts"), QSize(480, 160))
     dialog.area.setFocusPolicy(Qt.FocusPolicy.StrongFocus)  # arrows scroll it
-    columns = put_inside(dialog.fill_column(spacing=0), with_properties(QHBoxLayout(), spacing=36))
-    is_wide = window.screen().availableGeometry().width() > TWO_COLUMNS_PX
-    sides = [
-        put_inside(columns, with_properties(QVBoxLayout(), spacing=6)) for _ in range(1 + is_wide)
-    ]
+    form = put_inside(dialog.fill_column(spacing=0), QFormLayout())
+    form.setHorizontalSpacing(36)
     for title, rows in groups.items():
-        side = min(sides, key=QVBoxLayout.count)
-        if side.count():
-            side.addSpacing(10)
-        side.addWidget(text_label(title, "heading"))
+        form.addRow(text_label(title, "heading"))
         for name, keys in rows:
-            side.addWidget(_shortcut_row(name, keys))
-    for side in sides:
-        side.addStretch(1)
+            form.addRow(text_label(name), text_label(f" {tr('or')} ".join(keys)))
     return dialog
 
 
 def _keys_of(action: QAction) -> list[str]:
     keys = (each.toString().replace("Return", "Enter") for each in action.shortcuts())
     return list(dict.fromkeys(keys))  # Ctrl+Return and Ctrl+Enter are one
-
-
-def _shortcut_row(name: str, shortcuts: Sequence[str]) -> QWidget:
-    """A name, and the keys of each of its shortcuts as caps."""
-    row = QWidget()
-    layout = filled(QHBoxLayout(row), text_label(name), spacing=4)
-    layout.addStretch(1)
-    for number, keys in enumerate(shortcuts):
-        if number:
-            layout.addWidget(text_label(tr("or"), "dim"))
-        for key in re.split(r"\+(?=.)", keys):
-            layout.addWidget(text_label(key, "key"))
-    return row

@@ -16,6 +16,7 @@ from deepseek_r1.core.i18n import tr, use_language
 from deepseek_r1.core.units import use_gigabytes
 from r1desk import preferences as prefs
 from r1desk.chat.feature import ChatFeature
+from r1desk.chat.messages.document_pane import DocumentPane
 from r1desk.comparison.feature import ComparisonFeature
 from r1desk.conversations.feature import ConversationsFeature
 from r1desk.engine.engine_bridge import EngineBridge
@@ -23,13 +24,13 @@ from r1desk.features import Feature
 from r1desk.models.controller import ModelController
 from r1desk.models.feature import ModelsFeature
 from r1desk.performance.feature import PerformanceFeature
-from r1desk.platform.main_thread_gc import MainThreadCollector
-from r1desk.platform.qt_application import application
+from r1desk.performance.widgets.load_section import LoadSection
+from r1desk.performance.widgets.panel import PerformancePanel
+from r1desk.platform.qt_application import MainThreadCollector, application, install_qt_translations
 from r1desk.platform.tasks import cancel_everything
 from r1desk.serving.feature import ServingFeature
 from r1desk.shell import notices
-from r1desk.shell.desktop_application import install_qt_translations
-from r1desk.shell.main_window import MainWindow, window_in_turns
+from r1desk.shell.main_window import MainWindow
 from r1desk.shell.menu_feature import MenuFeature
 from r1desk.store import Opening, Profile, StoreThread
 from r1desk.store.store_bridge import StoreBridge
@@ -147,8 +148,13 @@ class Session(QObject):
 
     def _replace_window(self) -> Iterator[None]:
         """A new window in place of the old, with the same conversation, in turns."""
-        with_panel = self.window.made_panel is not None
-        window = yield from window_in_turns(with_panel=with_panel)
+        panel = None
+        if self.window.made_panel is not None:
+            load = LoadSection()
+            yield
+            panel = PerformancePanel(DocumentPane(), load)
+            yield
+        window = MainWindow(panel)
         yield
         old = self.window
         self.window.keep_layout(self.preferences)

@@ -23,7 +23,7 @@ from deepseek_r1.core.i18n import LANGUAGES, tr, trn
 from deepseek_r1.core.models_folders import default_models_dir
 from r1desk.chat.text.text_style import ReadingWidth
 from r1desk.models.feature import CHOICES_MIN
-from r1desk.platform.system_notice import OFFERED
+from r1desk.platform.desktop import OFFERED
 from r1desk.platform.tasks import Tasks, task
 from r1desk.preferences import Preferences, ThemeName, WidthName
 from r1desk.theme import ThemeChoice, explain, set_role

@@ -2,13 +2,19 @@
 
 Fusion plus a palette plus a small style sheet, the same on every system. `setColorScheme` is
 asked for too, so that title bars and native dialogs follow, but nothing of ours depends on it.
+
+Widgets opt in to the sheet by a dynamic property (`set_role`), so that it stays small and the chat
+view, which draws itself, pays nothing for it.
 """
 
 import time
 from collections import deque
 from collections.abc import Callable, Iterator
+from dataclasses import asdict
 from enum import StrEnum
-from functools import partial
+from functools import cache, partial
+from html import escape
+from string import Template
 from typing import ClassVar
 
 from PySide6.QtCore import QCoreApplication, QEvent, QObject, Qt, QTimer, Signal, Slot
@@ -16,8 +22,8 @@ from PySide6.QtGui import QColor, QFont, QPalette
 from PySide6.QtWidgets import QApplication, QWidget
 from shiboken6 import isValid
 
+from deepseek_r1.core.paths import resources_dir
 from r1desk.theme.fonts import ui_font
-from r1desk.theme.stylesheet import stylesheet
 from r1desk.theme.tokens import DARK, HIGH_CONTRAST, LIGHT, Tokens
 
 _Role = QPalette.ColorRole
@@ -252,3 +258,60 @@ def palette(tokens: Tokens) -> QPalette:
     result.setColor(QPalette.ColorGroup.Disabled, _Role.Highlight, QColor(tokens.track))
     result.setColor(QPalette.ColorGroup.Disabled, _Role.Accent, QColor(tokens.track))
     return result
+
+
+@cache
+def _sheet() -> Template:
+    path = resources_dir() / "themes" / "window.qss"
+    return Template(path.read_text(encoding="utf-8"))
+
+
+def stylesheet(tokens: Tokens, text_pt: float) -> str:
+    """The style sheet of `tokens` around text of `text_pt` points.
+
+    Widths that grow with focus are taken from the padding.
+    """
+    grow = tokens.focus_px - tokens.frame_px
+    handle = 22 if tokens.focus_px > 2 else 14
+    measures = {
+        "icons": (resources_dir() / "icons").as_posix(),
+        "small_pt": max(7.0, text_pt - 1.5),
+        "drop_pt": text_pt * 1.4,
+        "pad": 3 + grow,
+        "pad_side": 6 + grow,
+        "pad_button_focus": 5 - grow,
+        "side_button_focus": 12 - grow,
+        "pad_list_focus": max(0, 4 - grow),
+        "slider_height": handle + 6,
+        "handle_px": tokens.focus_px + 1,
+        "handle_width": handle - 2 * (tokens.focus_px + 1),
+        "handle_margin": -(handle - 4) // 2,
+        "handle_radius": handle // 2,
+    }
+    return _sheet().substitute(asdict(tokens) | measures)
+
+
+def set_role(widget: QWidget, role: str) -> None:
+    """Give `widget` one of the sheet's roles, also after it was shown.
+
+    Buttons: primary, danger, fold, pill. Check boxes: bare, for one without words. Labels:
+    dim, danger, alarm, warning, success, heading, badge, drop. Frames: card, bar, rule. An
+    empty role takes it back.
+    """
+    if widget.property("role") == role:
+        return
+    widget.setProperty("role", role)
+    # The application's own style: one of a widget may be gone from C++ before its wrapper is, and
+    # another object at its address would then answer to it.
+    style = QApplication.style()
+    style.unpolish(widget)
+    style.polish(widget)
+
+
+def explain(widget: QWidget, text: str) -> None:
+    """Give `widget` a tooltip of one sentence or more, and screen readers the same text.
+
+    Qt breaks rich text into lines; a plain sentence would be one line across the screen.
+    """
+    widget.setToolTip(f"<qt>{escape(text)}</qt>" if text else "")
+    widget.setAccessibleDescription(text)

@@ -18,7 +18,7 @@ from PySide6.QtWidgets import QFrame, QHBoxLayout, QPlainTextEdit, QPushButton, 
 from deepseek_r1.core.i18n import tr
 from r1desk.chat.text import display_text as fit
 from r1desk.chat.values.intents import AttachFiles, AttachPicture, EditLastQuestion, Request
-from r1desk.theme.stylesheet import set_role
+from r1desk.theme.theme import set_role
 from r1desk.widgets.layouts import filled, put_inside
 
 _MIN_LINES = 3

@@ -24,7 +24,7 @@ from deepseek_r1.core.i18n import tr
 from deepseek_r1.core.units import format_size
 from r1desk.models.file_texts import Present, breakable_address, deletion_note, details, why_kept
 from r1desk.models.widgets.model_box import FileSummary
-from r1desk.platform.file_manager import show_in_folder
+from r1desk.platform.desktop import show_in_folder
 from r1desk.theme import explain, set_role
 from r1desk.widgets.bounded_dialog import ask
 from r1desk.widgets.layouts import ScrolledColumn, filled, put_inside, with_properties

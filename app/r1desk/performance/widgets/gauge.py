@@ -4,7 +4,6 @@ It shows values and never measures. Qt paints nothing for a value that did not c
 """
 
 import time
-from collections.abc import Callable
 
 from PySide6.QtCore import Qt, Slot
 from PySide6.QtWidgets import QFrame, QHBoxLayout, QSizePolicy, QToolButton
@@ -29,9 +28,8 @@ class Gauge(QFrame):
     `memory` and `state` are clicked to see more of it, and `stop` ends preparing the next turn.
     """
 
-    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(self) -> None:
         super().__init__()
-        self._clock = clock
         self.values: GaugeValues | None = None  # on the screen
         self._summarised_s = float("-inf")
         set_role(self, "bar")
@@ -104,7 +102,7 @@ class Gauge(QFrame):
 
     def _summarise(self, values: GaugeValues) -> None:
         """Let screen readers have the values, but not several times a second."""
-        now = self._clock()
+        now = time.monotonic()
         if now - self._summarised_s < SUMMARY_EVERY_S:
             return
         text = gauge_summary(values)

@@ -2,8 +2,10 @@
 
 from collections.abc import Mapping
 from functools import partial
+from pathlib import Path
 
 from PySide6.QtCore import QObject, QTimer, Signal, Slot
+from PySide6.QtWidgets import QHBoxLayout, QPushButton, QSizePolicy
 
 from deepseek_r1.core.events import Bill, BillItem, ModelFacts
 from deepseek_r1.core.i18n import tr
@@ -16,6 +18,7 @@ from deepseek_r1.core.settings import (
     DraftMode,
     KVType,
     LoadSettings,
+    SettingInfo,
 )
 from deepseek_r1.core.units import format_mib
 from deepseek_r1.hardware import cpu, machine_memory_mib
@@ -23,12 +26,10 @@ from deepseek_r1.memory.graphics import graphics_text
 from deepseek_r1.native.native_library import graphics_library
 from r1desk.performance.hints import (
     format_budget_hint,
-    format_budget_range,
     format_context_hint,
     format_disk_hint,
     format_draft_hint,
 )
-from r1desk.performance.widgets.file_row import FileRow
 from r1desk.performance.widgets.setting_rows import (
     ChoiceRow,
     NumberRow,
@@ -40,6 +41,9 @@ from r1desk.performance.widgets.setting_rows import (
     power_steps,
 )
 from r1desk.theme import explain
+from r1desk.widgets.file_dialog import model_dialog
+from r1desk.widgets.layouts import put_inside, with_properties
+from r1desk.widgets.text_label import ElidedButton, call_with
 
 PLAN_DELAY_MS = 150
 # Lines kept below a control, so that nothing moves when its sentence gets longer.
@@ -71,10 +75,6 @@ class LoadSection(QObject):
         self._trained = 0  # tokens: the longest context of the model
         self._followed_from_mib = float("inf")  # no model is loaded
         self._budget_moved = False
-        self._budget_before = self.applied.memory_budget  # the slider was pressed
-        self._budget_slider = number_row(self.rows, "memory_budget").slider
-        self._budget_slider.sliderPressed.connect(self._on_budget_pressed)
-        self._budget_slider.sliderReleased.connect(self._on_budget_released)
         self._delay = QTimer(self, singleShot=True, interval=PLAN_DELAY_MS)
         self._delay.timeout.connect(self._on_settled)
         self.rows["graphics"].setVisible(graphics_library() is not None)
@@ -127,10 +127,8 @@ class LoadSection(QObject):
 
     def show_costs(self, bill: Bill) -> None:
         """Show the cost of each setting, from the bill."""
-        budget = number_row(self.rows, "memory_budget")
         trained = 0 if self.edited.context_length else self._trained
-        budget.show_cost(format_budget_hint(bill, trained))
-        explain(budget.slider, format_budget_range(bill))
+        self.rows["memory_budget"].show_cost(format_budget_hint(bill, trained))
         disk = self.rows["swap_enabled"]
         disk.show_cost(format_disk_hint(bill, self.edited) or tr(disk.info.help))
         self.rows["context_length"].show_cost(format_context_hint(bill, self.edited))
@@ -182,22 +180,7 @@ class LoadSection(QObject):
         return budget_mib >= self._followed_from_mib and others == self.applied
 
     @Slot()
-    def _on_budget_pressed(self) -> None:
-        self._budget_before = self.applied.memory_budget
-
-    @Slot()
-    def _on_budget_released(self) -> None:
-        """What the slider passed on its way to a budget that needs a reload was not meant."""
-        if self.edited.memory_budget != self.applied.memory_budget:
-            before = {"memory_budget": self._budget_before}
-            self.applied, self._budget_moved = self.applied.model_copy(update=before), False
-            self.edited_changed.emit()
-
-    @Slot()
     def _on_settled(self) -> None:
-        if self._budget_moved and self._budget_slider.isSliderDown():
-            self._delay.start()
-            return
         if self._budget_moved:
             self._budget_moved = False
             self.budget_changed.emit(self.applied.memory_budget)
@@ -274,3 +257,79 @@ def _create_rows() -> dict[str, SettingRow]:
     for key in AUTOMATIC_AT_0:
         number_row(rows, key).spin.setSpecialValueText(tr("Automatic"))
     return rows
+
+
+class FileRow(SettingRow):
+    """The name of a file on a button that opens a dialog for another one, and a way to none.
+
+    Where no file is chosen, one can be offered, on the button `offered`.
+    """
+
+    def __init__(self, info: SettingInfo) -> None:
+        super().__init__(info)
+        self._path = ""
+        self._offer_tip = ""
+        self.button = ElidedButton()
+        self.none = QPushButton(tr("Remove"))
+        self.offered = QPushButton()
+        self._set_up(self.button, self.none, self.offered)
+        self.none.setAccessibleName(f"{tr(info.title)}: {self.none.text()}")
+        line = put_inside(self._box, with_properties(QHBoxLayout(), spacing=6))
+        for control in self.controls:
+            control.setSizePolicy(QSizePolicy.Policy.Fixed, QSizePolicy.Policy.Fixed)
+            line.addWidget(control)
+        self.button.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Fixed)
+        line.setStretch(0, 1)
+        self._box.addWidget(self.cost)
+        self.button.clicked.connect(self._on_choose)
+        call_with(self.none.clicked, self._choose, "")
+        self.set_value("")
+
+    @property
+    def value(self) -> str:
+        """The chosen file; empty for none."""
+        return self._path
+
+    def set_value(self, value: str) -> None:
+        self._path = value
+        name = Path(value).name if value else tr("Choose…")
+        self.button.setText(name.replace("&", "&&"))
+        explain(self.button, value or tr(self.info.help))
+        self._show(self.none, visible=bool(value))
+        self._show(self.offered, visible=bool(self.offered.text()) and not value)
+        explain(self.offered, self._offer_tip or tr(self.info.help))
+
+    def _show(self, control: QPushButton, *, visible: bool) -> None:
+        """Show or hide a button. One that had the keyboard leaves it in this row.
+
+        Otherwise the next row would get it, and what is typed would change that row's setting.
+        """
+        if not visible and control.hasFocus():
+            self.button.setFocus()
+        control.setVisible(visible)
+
+    def offer(self, text: str, tip: str = "") -> None:
+        """Offer another file on a button with this text; an empty one takes the offer back."""
+        if (text, tip) == (self.offered.text(), self._offer_tip):
+            return  # asked for with each progress report of a download
+        self._offer_tip = tip
+        self.offered.setText(text)
+        self.offered.setAccessibleName(f"{tr(self.info.title)}: {text}")
+        self.set_value(self._path)
+
+    def enable(self) -> None:
+        super().enable()
+        self.set_value(self._path)  # its tooltips were those of a disabled row
+
+    @Slot()
+    def _on_choose(self) -> None:
+        dialog = model_dialog(self.window())
+        if self._path:
+            dialog.selectFile(self._path)
+        dialog.fileSelected.connect(self._choose)
+        dialog.open()
+
+    @Slot(str)
+    def _choose(self, path: str) -> None:
+        self.set_value(path)
+        self.changed.emit(path)

@@ -6,23 +6,20 @@ Its presenters speak to its sections; what concerns several of them is here.
 from enum import StrEnum
 
 from PySide6.QtCore import QSize, QTimer, Signal, Slot
-from PySide6.QtGui import QResizeEvent
 from PySide6.QtWidgets import QTabWidget, QVBoxLayout, QWidget
 
 from deepseek_r1.core.errors import ErrorReport
 from deepseek_r1.core.events import Bill, ModelLoaded
 from deepseek_r1.core.i18n import N_, tr
 from deepseek_r1.core.settings import LoadSettings, SamplingSettings
-from deepseek_r1.core.units import format_mib, format_part
+from deepseek_r1.core.units import format_part
 from deepseek_r1.native.native_library import graphics_library
 from r1desk.chat.messages.document_pane import DocumentPane
 from r1desk.models.widgets.model_box import ModelBox
-from r1desk.performance.widgets.answer_section import AnswerSection
+from r1desk.performance.widgets.answer_section import AnswerSection, NextTurnSection
 from r1desk.performance.widgets.bill_view import BillView, ContextMeter
 from r1desk.performance.widgets.load_section import LoadSection
-from r1desk.performance.widgets.next_turn_section import NextTurnSection
-from r1desk.performance.widgets.panel_page import Collapsible, PanelMessage, PanelPage
-from r1desk.performance.widgets.preset_row import PresetRow
+from r1desk.performance.widgets.panel_page import Collapsible, PanelMessage, PanelPage, PresetRow
 from r1desk.performance.widgets.setting_rows import grey_out, number_row
 from r1desk.theme import explain
 from r1desk.widgets.layouts import filled, with_properties
@@ -30,7 +27,6 @@ from r1desk.widgets.text_label import text_label
 
 LEAST_PX, SUITED_PX = 320, 340
 _TABS_LEFT_PX = 8  # as in the style sheet
-_LOW_PX = 460  # below it, every line is needed for the controls: a small screen at 150 or 200 %
 
 
 class PanelTab(StrEnum):
@@ -83,7 +79,6 @@ class PerformancePanel(QWidget):
         self._bill: Bill | None = None  # of the settings in force
         self._fits_with: LoadSettings | None = None  # the settings that the advice means
         self._advice = ""
-        self._peak_text = ""
         self._context = 0  # tokens, of the loaded model
         self.model = ModelBox()
         self.bill = BillView()
@@ -138,11 +133,6 @@ class PerformancePanel(QWidget):
 
     def sizeHint(self) -> QSize:
         return QSize(max(SUITED_PX, self.minimumSizeHint().width()), 700)
-
-    def resizeEvent(self, event: QResizeEvent) -> None:
-        """Leave a low panel to its controls."""
-        super().resizeEvent(event)
-        self.message.set_retain_height(event.size().height() >= _LOW_PX)
 
     # ---- shown by the presenters ------------------------------------------------------------
 
@@ -222,21 +212,6 @@ class PerformancePanel(QWidget):
             self._show_bill(bill)
             self._show_message("")
 
-    def show_peak(self, engine_mib: float, window_mib: float) -> None:
-        """The highest use since the load; an engine of 0 MiB has none."""
-        self._peak_text = (
-            tr(
-                "Peak: {total} (engine {engine}, window {window})",
-                total=format_mib(engine_mib + window_mib),
-                engine=format_mib(engine_mib),
-                window=format_mib(window_mib),
-            )
-            if engine_mib > 0
-            else ""
-        )
-        if not self.load.pending and not self._advice:
-            self._show_message("")
-
     @Slot(ErrorReport)
     def show_plan_failed(self, report: ErrorReport) -> None:
         """No bill could be made for the edited settings, and why."""
@@ -284,13 +259,13 @@ class PerformancePanel(QWidget):
                 self.bill.show_bill(planned)
 
     def _show_message(self, text: str, role: str = "dim") -> None:
-        """One message: the advice with `text` before it, else `text`, else the peak."""
+        """One message: the advice with `text` before it, else `text`."""
         if self._advice:
             shown = f"{text}\n{self._advice}".strip()
             # What helps is not printed in the colour of an error; the bill above is red already.
             role = "dim" if self._fits_with is not None else "danger"
         else:
-            shown = text or self._peak_text
+            shown = text
         self.message.show_message(
             shown, role, pending=self.load.pending, advice=self._fits_with is not None
         )

@@ -1,4 +1,4 @@
-"""Parts of the tabs of the panel: a scrolled column, a fold, a place for messages."""
+"""Parts of the tabs of the panel: a scrolled column, a fold, a place for messages, the presets."""
 
 from collections.abc import Iterable
 
@@ -9,13 +9,14 @@ from PySide6.QtWidgets import (
     QPushButton,
     QScrollArea,
     QSizePolicy,
+    QToolButton,
     QVBoxLayout,
     QWidget,
 )
 
 from deepseek_r1.core.i18n import tr
-from r1desk.theme import icon, set_role
-from r1desk.widgets.layouts import ScrolledColumn, filled, put_inside, with_properties
+from r1desk.theme import explain, icon, set_role
+from r1desk.widgets.layouts import ScrolledColumn, filled, keep_place, put_inside, with_properties
 from r1desk.widgets.text_label import text_label
 
 _LINES = 2
@@ -44,13 +45,11 @@ class Collapsible(QWidget):
 class PanelMessage(QFrame):
     """One text and the buttons that belong to it, always in the same place and visible.
 
-    It keeps its height without a text, so that no control moves when one appears; in a low panel,
-    where that height would be a third of the panel, it takes what it needs.
+    It keeps its height without a text, so that no control moves when one appears.
     """
 
     def __init__(self) -> None:
         super().__init__()
-        self._retains_height = True
         set_role(self, "bar")
         self.text = text_label("", "dim")
         self.text.setAlignment(Qt.AlignmentFlag.AlignTop | Qt.AlignmentFlag.AlignLeft)
@@ -64,14 +63,9 @@ class PanelMessage(QFrame):
         buttons.addWidget(self.advice_button, 1)
         buttons.addWidget(self.apply_button, 1)
         buttons.addWidget(self.undo_button)
+        keep_place(self.undo_button)  # the row of buttons keeps its height
         self.show_message("")
         self._reserve()
-
-    def set_retain_height(self, retained: bool) -> None:
-        """Retain the height without a text and buttons, or take what they need."""
-        if retained != self._retains_height:
-            self._retains_height = retained
-            self._reserve()
 
     def show_message(
         self, text: str, role: str = "dim", *, pending: bool = False, advice: bool = False
@@ -92,11 +86,7 @@ class PanelMessage(QFrame):
             self._reserve()
 
     def _reserve(self) -> None:
-        lines = _LINES if self._retains_height else 1
-        self.text.setMinimumHeight(lines * self.text.fontMetrics().lineSpacing() + 2)
-        policy = self.undo_button.sizePolicy()
-        policy.setRetainSizeWhenHidden(self._retains_height)  # the row of buttons keeps its height
-        self.undo_button.setSizePolicy(policy)
+        self.text.setMinimumHeight(_LINES * self.text.fontMetrics().lineSpacing() + 2)
 
 
 class PanelPage(QScrollArea):
@@ -134,3 +124,25 @@ class PanelPage(QScrollArea):
         if event.type() == QEvent.Type.LayoutRequest:  # other text, font or language inside
             self.updateGeometry()
         return super().eventFilter(watched, event)
+
+
+class PresetRow(QWidget):
+    """Whose settings follow, and a button that names the preset in force and opens their menu."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.button = QToolButton()
+        self.button.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Fixed)
+        set_role(self.button, "choice")
+        self.default_button = QPushButton(tr("Make it the default"), flat=True)
+        explain(self.default_button, tr("New chats use these settings and instructions."))
+        keep_place(self.default_button)
+        column = filled(QVBoxLayout(self), spacing=4)
+        head = put_inside(column, QHBoxLayout())
+        filled(head, text_label(tr("This chat"), "heading"), self.default_button).setStretch(0, 1)
+        column.addWidget(self.button)
+        explain(self.button, tr("Instructions and answer settings under one name, for this chat."))
+
+    def show_preset(self, name: str) -> None:
+        """Name the preset in force; empty where the settings are those of none."""
+        self.button.setText(f"{name or tr('Choose a preset…')} ▾")

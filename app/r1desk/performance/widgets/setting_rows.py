@@ -257,6 +257,7 @@ class NumberRow(SettingRow):
         self.spin.lineEdit().setTextMargins(0, 0, 5, 0)
         self.spin.setMinimumWidth(SPIN_PX)
         self.slider = StepSlider()
+        self.slider.setTracking(False)  # what it passes on its way is shown, and not meant
         self._set_up(self.spin, self.slider)
         self._head.addWidget(self.spin)
         if info.unit:
@@ -266,6 +267,7 @@ class NumberRow(SettingRow):
         self.set_steps(steps, bounds)
         self.spin.valueChanged.connect(self._on_changed)
         self.slider.valueChanged.connect(lambda at: self._on_changed(self._steps[at]))
+        self.slider.sliderMoved.connect(self._on_moved)
 
     def eventFilter(self, watched: QObject, event: QEvent) -> bool:
         """Hand digits that are typed on the slider to the field."""
@@ -308,6 +310,11 @@ class NumberRow(SettingRow):
         at = bisect_left(self._steps, value)
         near = [i for i in (at - 1, at) if 0 <= i < len(self._steps)]
         return min(near, key=lambda i: abs(self._steps[i] - value), default=0)
+
+    @Slot(int)
+    def _on_moved(self, at: int) -> None:
+        with QSignalBlocker(self.spin):
+            self.spin.setValue(self._steps[at])
 
     def _on_changed(self, value: float) -> None:
         self.set_value(value)

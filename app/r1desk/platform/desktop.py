@@ -1,9 +1,11 @@
-"""Notices of the desktop. On Linux through the portal of the session's bus, elsewhere none."""
+"""The desktop: its notices, on Linux through the portal of the session's bus; its file manager."""
 
 import sys
+from pathlib import Path
 from typing import Any
 
-from PySide6.QtCore import SLOT, QObject, Signal, Slot
+from PySide6.QtCore import SLOT, QDir, QObject, QProcess, QUrl, Signal, Slot
+from PySide6.QtGui import QDesktopServices
 
 OFFERED = sys.platform == "linux"
 _SERVICE, _PATH = "org.freedesktop.portal.Desktop", "/org/freedesktop/portal/desktop"
@@ -44,3 +46,17 @@ class SystemNotices(QObject):
     @Slot(str, str)
     def _on_action(self, key: str, _action: str) -> None:
         self.clicked.emit(int(key))
+
+
+def show_in_folder(path: Path) -> None:
+    """Open the file's folder, with the file selected where the system can do that.
+
+    Returns at once; nothing happens where the system has no file manager.
+    """
+    native = QDir.toNativeSeparators(str(path))
+    if sys.platform == "win32":
+        QProcess.startDetached("explorer.exe", ["/select,", native])
+    elif sys.platform == "darwin":
+        QProcess.startDetached("/usr/bin/open", ["-R", native])
+    else:
+        QDesktopServices.openUrl(QUrl.fromLocalFile(str(path.parent)))
