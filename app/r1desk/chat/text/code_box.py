@@ -15,7 +15,7 @@ from PySide6.QtGui import (
     QTextCursor,
     QTextLayout,
 )
-from PySide6.QtWidgets import QHBoxLayout, QLabel, QTextEdit, QToolButton, QWidget
+from PySide6.QtWidgets import QLabel, QTextEdit, QToolButton, QWidget
 
 from deepseek_r1.core.i18n import tr
 from r1desk.chat.text import display_text
@@ -24,7 +24,6 @@ from r1desk.chat.text.highlight import coloured
 from r1desk.chat.text.message_selection import MessageTextBox
 from r1desk.chat.text.text_style import TextStyle
 from r1desk.chat.text.time_slicer import Slicer
-from r1desk.widgets.layouts import FittedWidget, filled
 
 _RADIUS = 8.0
 _LINE_HEIGHT = 125.0  # percent
@@ -46,17 +45,15 @@ class CodeBox(QWidget):
         self._code = ""
         self._shown = ""
         self._pad = round(style.em_px * 0.7)
+        self._top = 0 if continued else round(style.em_px * 1.75)  # the height of the header
         self._text = CodeText(style, self)
-        self._header: FittedWidget | None = None
+        self._head: tuple[QLabel, QToolButton] | None = None
         if not continued:
-            self._header = FittedWidget(self)
-            label = QLabel(display_text.code(language)[:40] or tr("Code"), self._header)
+            label = QLabel(display_text.code(language)[:40] or tr("Code"), self)
             style.dress(label, scale=0.88)
-            copy = icon_button("copy", tr("Copy code"), self._header)
+            copy = icon_button("copy", tr("Copy code"), self)
             copy.clicked.connect(self._on_copy)
-            row = filled(QHBoxLayout(self._header), margins=(self._pad, 0, 4, 0))
-            row.addWidget(label, 1)
-            row.addWidget(copy)
+            self._head = label, copy
         self._text.setAccessibleName(tr("Code in {language}", language=language or tr("Code")))
 
     @property
@@ -66,9 +63,8 @@ class CodeBox(QWidget):
 
     @Slot()
     def _on_copy(self) -> None:
-        button = self.sender()
-        if isinstance(button, QToolButton):
-            copy_by(button, self.code)
+        if self._head:
+            copy_by(self._head[1], self.code)
 
     def add_part(self, code: str) -> None:
         """Tell the first box what a later one shows, so that copying takes all."""
@@ -120,8 +116,14 @@ class CodeBox(QWidget):
     # ---- geometry
 
     def fit_width(self, width: int) -> int:
-        top = self._header.fit_width(width) if self._header else 0
-        inner = max(10, width - 2 * self._pad)
+        inner, top = max(10, width - 2 * self._pad), self._top
+        if self._head:  # by hand: a layout for it takes as long as the box
+            label, copy = self._head
+            side = copy.sizeHint()
+            copy.setGeometry(
+                width - side.width() - 4, (top - side.height()) // 2, side.width(), side.height()
+            )
+            label.setGeometry(self._pad, 0, inner - side.width(), top)
         height = self._text.needed_height(inner)
         above = 0 if self.continued else round(self._pad * 0.6)
         below = 0 if self.followed else round(self._pad * 0.8)
@@ -140,9 +142,8 @@ class CodeBox(QWidget):
         painter.setPen(QPen(colours.edge, 1))
         painter.setBrush(colours.code_background)
         painter.drawRoundedRect(box, _RADIUS, _RADIUS)
-        if self._header:
-            line = self._header.geometry().bottom() + 0.5
-            painter.drawLine(QPointF(0, line), QPointF(self.width(), line))
+        if self._head:
+            painter.drawLine(QPointF(0, self._top), QPointF(self.width(), self._top))
 
 
 class CodeText(MessageTextBox, QTextEdit):
