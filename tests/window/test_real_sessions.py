@@ -19,7 +19,7 @@ from pytestqt.qtbot import QtBot
 
 from deepseek_r1.core import errors, events
 from deepseek_r1.core.paths import starter_model
-from deepseek_r1.core.settings import LoadSettings, SamplingSettings
+from deepseek_r1.core.settings import DraftMode, LoadSettings, SamplingSettings
 from r1desk import preferences as prefs
 from r1desk.chat.feature import PROMPTS_FOLDER
 from r1desk.chat.messages.thinking import ThinkingBox
@@ -574,8 +574,14 @@ def test_a_model_is_loaded_with_its_draft_model_and_billed_for_it(
 ) -> None:
     """Two models in one process."""
     model = Path(shutil.copy(shallow_starter, tmp_path / "model.gguf"))
-    with real_session(qtbot, own_profile, small_context) as session:
-        session.models.choose(model, shallow_starter)
+
+    def with_draft(stored: prefs.Preferences) -> None:
+        small_context(stored)
+        drafted = {"drafts": DraftMode.MODEL, "draft_model": str(shallow_starter)}
+        stored.load = stored.load.model_copy(update=drafted)
+        stored.model_path = str(model)
+
+    with real_session(qtbot, own_profile, with_draft) as session:
         qtbot.waitUntil(lambda: session.models.loaded_path == model)
         assert session.models.current is not None
         assert any(line.name == "draft" for line in session.models.current.bill.lines)

@@ -8,11 +8,13 @@ import pytest
 
 import deepseek_r1
 from deepseek_r1.engine.llama.binding.library import library
+from deepseek_r1.weights.ggml.tensor_layout import FUNCTIONS
 
 pytestmark = pytest.mark.integration
 _SOURCES = Path(deepseek_r1.__file__).parent.rglob("*.py")
 _USED = re.compile(r"\bfunctions\.((?:ggml|llama|quantize)_\w+)")
 NAMES = {name for source in _SOURCES for name in _USED.findall(source.read_text("utf-8"))}
+NAMES |= {f"ggml_{name}" for name in FUNCTIONS}
 
 
 def test_the_functions_are_found_in_the_source() -> None:

@@ -65,7 +65,7 @@ class TensorFields:
 _I64 = ctypes.c_int64
 # ggml's functions that are called, each with its result and its arguments.
 _WORD, _TEXT, _INT, _REAL = ctypes.c_size_t, ctypes.c_char_p, ctypes.c_int, ctypes.c_float
-_FUNCTIONS: Final[dict[str, tuple[Any, ...]]] = {
+FUNCTIONS: Final[dict[str, tuple[Any, ...]]] = {
     "init": (_WORD, InitParams),
     "free": (None, _WORD),
     "new_tensor_2d": (_WORD, _WORD, _INT, _I64, _I64),
@@ -101,7 +101,7 @@ class Ggml:
         """Raises StreamingUnavailable where the library lacks a function or has another layout."""
         self.functions = functions
         try:
-            for name, types in _FUNCTIONS.items():
+            for name, types in FUNCTIONS.items():
                 setattr(self, name, typed(getattr(functions, f"ggml_{name}"), *types))
         except AttributeError as error:
             raise StreamingUnavailable(detail=str(error)) from error
