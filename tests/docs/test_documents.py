@@ -89,7 +89,7 @@ def anchors(page: Path) -> set[str]:
 
 
 def test_the_walks_through_the_code_name_files_that_exist():
-    text = (ROOT / "docs/design.md").read_text(encoding="utf-8")
+    text = (ROOT / "docs/walks.md").read_text(encoding="utf-8")
     steps = re.findall(r"^1\. `([^`]+)`", text, flags=re.MULTILINE)
     assert len(steps) > 60
     assert [step for step in steps if not (ROOT / "app" / step).is_file()] == []
