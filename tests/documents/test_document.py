@@ -2,7 +2,7 @@
 
 import pytest
 
-from deepseek_r1.documents.document import Block, Document, Place
+from deepseek_r1.documents.document import Block, Document, Passage, Place
 from deepseek_r1.documents.passages import passages
 
 
@@ -34,3 +34,12 @@ def test_very_short_lines_are_passages_of_the_usual_length() -> None:
     parts = [*passages(document)]
     assert 5 < len(parts) < 100
     assert "".join(each.text for each in parts) == text
+
+
+def test_a_sentence_stands_below_the_last_heading_before_it() -> None:
+    text = "# Recipes\n\nFor two.\n\n## Rye bread\nBake it 55 minutes.\n\n## Pancakes\nFry them."
+    headings = tuple(text.index(each) for each in ("# R", "## R", "## P"))
+    of_file = Passage("ab", "a.md", 0, Place(heading="Recipes", line=1), text, 0, 90, headings)
+    assert of_file.place_of("For two.").label() == "Recipes, line 1"
+    assert of_file.place_of("Bake it 55 minutes.").label() == "Rye bread"
+    assert of_file.place_of("Fry them.").label() == "Pancakes"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from itertools import islice
 from typing import Any, Final, NamedTuple
@@ -115,6 +115,15 @@ class Passage:
     start: int  # in `Document.text()`
     end: int
     headings: tuple[int, ...] = ()  # where some begin in `text`, each a line
+
+    def place_of(self, sentence: str) -> Place:
+        """Where a sentence of it stands: below the last heading before it, where one is inside."""
+        at = self.text.find(sentence)
+        before = [start for start in self.headings if 0 < start <= at]
+        if not before or self.place.page is not None:
+            return self.place
+        heading = self.text[before[-1] :].partition("\n")[0].strip("# ")
+        return replace(self.place, heading=heading, line=None)
 
 
 @dataclass(frozen=True, slots=True)

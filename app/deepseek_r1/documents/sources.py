@@ -154,13 +154,14 @@ class SourcedAnswer:
     def _as_source(self, source: Source) -> AnswerSource:
         passage = source.passage
         claim = claims(self._text, source.n) or self._text
+        sentence = best_sentence(passage.text, claim, self._question)
         return AnswerSource(
             n=source.n,
             document=passage.name,
             page=passage.place.page,
-            place=passage.place.label(),
+            place=passage.place_of(sentence).label(),
             text=passage.text,
-            sentence=best_sentence(passage.text, claim, self._question),
+            sentence=sentence,
             cited=source.cited,
             picture_confidence=passage.place.sure,
         )

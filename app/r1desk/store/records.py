@@ -100,7 +100,8 @@ class AnswerSources(BaseModel):
         is_one = len({each.passage.sha256 for each in found}) == 1
         places = dict[str, Source]()
         for each in found:
-            name, place = each.passage.name, each.passage.place.label()
+            sentence = self.sentence(each, answer)
+            name, place = each.passage.name, each.passage.place_of(sentence).label()
             places.setdefault(place if is_one and place else join_list([name, place]), each)
         return places
 
